@@ -1,0 +1,25 @@
+"""The domain: human tasks."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class TasksAppConfig(AppConfig):
+    name = "tasks_app"
+    verbose_name = "Human tasks"
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from core import guards
+        from tasks_app import models
+
+        guards.register("tasks_app.TaskEvent")
+        guards.register("auditlog.LogEntry")
+        post_migrate.connect(guards.install_all, dispatch_uid="core.guards")
+
+        # Tasks write their own entries in `events.record()`; auditlog's signals serve the configuration.
+        for model in (models.TaskType, models.Team, models.TeamMembership, models.Principal):
+            auditlog.register(model)
+        auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"])
+        auditlog.register(models.User, exclude_fields=["password", "last_login"])

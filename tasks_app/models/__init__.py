@@ -1,0 +1,25 @@
+"""The models of the domain, from one door."""
+
+from tasks_app.models.access import AdapterToken, Scope
+from tasks_app.models.catalog import Principal, TaskType, Team, TeamMembership
+from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
+from tasks_app.models.idempotency import IdempotencyRecord
+from tasks_app.models.people import User
+from tasks_app.models.sealed import SealedDetail
+from tasks_app.models.task import HumanTask
+
+__all__ = [
+    "AdapterToken",
+    "EventOutbox",
+    "FeedHead",
+    "HumanTask",
+    "IdempotencyRecord",
+    "Principal",
+    "Scope",
+    "SealedDetail",
+    "TaskEvent",
+    "TaskType",
+    "Team",
+    "TeamMembership",
+    "User",
+]

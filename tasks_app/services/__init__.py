@@ -1,0 +1,32 @@
+"""The one door for state: every change of a task goes through a function of this package.
+
+All have one rhythm: lock the row, permit, run the transition in memory, write the task with its event. They take the
+actor, return the task as it stands after the change, and raise the errors of `tasks_app.exceptions`.
+"""
+
+from tasks_app.services.create import NewTask, open_task
+from tasks_app.services.escalate import escalate_task, expire_task, withdraw_task
+from tasks_app.services.notes import comment_on_task
+from tasks_app.services.resolve import Decision, decide_task, resolve_task
+from tasks_app.services.reveal import erase_details, reveal_detail
+from tasks_app.services.work import assign_task, claim_next_task, claim_task, release_task, route_task, start_task
+
+__all__ = [
+    "Decision",
+    "NewTask",
+    "assign_task",
+    "claim_next_task",
+    "claim_task",
+    "comment_on_task",
+    "decide_task",
+    "erase_details",
+    "escalate_task",
+    "expire_task",
+    "open_task",
+    "release_task",
+    "resolve_task",
+    "reveal_detail",
+    "route_task",
+    "start_task",
+    "withdraw_task",
+]

@@ -1,0 +1,217 @@
+"""Opening a task: what an adapter does when its operation needs a person."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from jsonschema import Draft202012Validator
+
+from core import clock, crypto
+from tasks_app import events, masking, permissions
+from tasks_app.actors import Actor
+from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed
+from tasks_app.models import HumanTask, Principal, TaskType, Team
+from tasks_app.services.rhythm import Change, schedule
+from tasks_app.services.texts import seal_originals
+from tasks_app.sla import deadlines
+from tasks_app.states import EventType, Priority
+
+_VARIES: Final = re.compile(r"\d+|\b[0-9a-f]{8,}\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """What a caller tells of the blocked operation. Times are aware; `due_in_hours` and `due_by` exclude each other."""
+
+    task_type: str
+    principal_id: str
+    adapter_name: str = ""
+    priority: int | None = None
+    media_buy_id: str = ""
+    creative_id: str = ""
+    operation: str = ""
+    error_detail: str = ""
+    context_data: dict[str, Any] = field(default_factory=dict)
+    due_in_hours: float | None = None
+    due_by: datetime | None = None
+    dedup_key: str = ""
+    follows: str | None = None
+
+
+def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
+    """Open a task; return it and whether it is new.
+
+    With a `dedup_key` that an open task of the same principal carries, that task is returned instead: its occurrences
+    are counted, and its priority is raised where the newcomer's is higher.
+
+    Raises NotAllowed (the token does not speak for the principal) and InvalidInput naming the field.
+    """
+    dedup_key = crypto.keyed_digest(new.principal_id, new.dedup_key) if new.dedup_key else None
+    for _attempt in range(3):
+        try:
+            with transaction.atomic():
+                kind, principal = _kind(new), _principal(new, actor)
+                found = None if dedup_key is None else _open_twin(dedup_key)
+                if found is not None:
+                    _recur(Change(task=found, actor=actor, now=clock.now()), new, kind)
+                    return found, False
+                return _insert(new, actor, kind, principal, dedup_key), True
+        except IntegrityError:
+            # A twin committed first between our look and our insert: look again and fold into it.
+            if dedup_key is None:
+                raise
+    raise Conflict
+
+
+def _kind(new: NewTask) -> TaskType:
+    kind = TaskType.objects.select_related("default_team").filter(pk=new.task_type, is_active=True).first()
+    if kind is None:
+        known = ", ".join(TaskType.objects.filter(is_active=True).order_by("slug").values_list("slug", flat=True))
+        raise InvalidInput(
+            "task_type",
+            _("'%(type)s' is not a task type; known are %(known)s.") % {"type": new.task_type, "known": known},
+        )
+    return kind
+
+
+def _principal(new: NewTask, actor: Actor) -> Principal:
+    """The principal; registered on first sight where the token speaks for all of them."""
+    if actor.is_adapter and actor.principals is not None and not permissions.can_create(actor, new.principal_id):
+        raise NotAllowed(_("This token may not open tasks for principal '%(id)s'.") % {"id": new.principal_id})
+    if not permissions.can_create(actor, new.principal_id):
+        raise NotAllowed(_("You may not open tasks."))
+    principal = Principal.objects.filter(pk=new.principal_id).first()
+    if principal is None and actor.is_adapter and actor.principals is None:
+        principal, _created = Principal.objects.get_or_create(pk=new.principal_id)
+    if principal is None or not principal.is_active:
+        raise InvalidInput(
+            "principal_id", _("'%(id)s' is not a registered, active principal.") % {"id": new.principal_id}
+        )
+    return principal
+
+
+def _open_twin(dedup_key: str) -> HumanTask | None:
+    return (
+        HumanTask.objects.open()
+        .select_for_update(of=("self",))
+        .select_related("task_type", "team", "assigned_to")
+        .filter(dedup_key=dedup_key)
+        .first()
+    )
+
+
+def _recur(change: Change, new: NewTask, kind: TaskType) -> None:
+    """Count the occurrence; leave an event at 2, 10, 100 ... times: a storm of reports is not one of events."""
+    task = change.task
+    task.occurrences += 1
+    task.last_seen_at = change.now
+    priority = new.priority or kind.default_priority
+    if priority > task.priority:
+        change.change(
+            EventType.PRIORITY_CHANGED,
+            lambda: task.change_priority(priority, now=change.now),
+            reason=_("reported again"),
+        )
+    if task.occurrences == 2 or re.fullmatch(r"10+", str(task.occurrences)):
+        change.note(EventType.RECURRED, reason=_("reported %(n)d times") % {"n": task.occurrences})
+    HumanTask.objects.filter(pk=task.pk).update(occurrences=task.occurrences, last_seen_at=change.now)
+
+
+def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, dedup_key: str | None) -> HumanTask:
+    now = clock.now()
+    _check_context(new, kind)
+    priority = new.priority or kind.default_priority
+    due_by = _due_by(new, priority, now)
+    masked = masking.mask_fields(
+        {
+            "media_buy_id": new.media_buy_id,
+            "creative_id": new.creative_id,
+            "operation": new.operation,
+            "error_detail": new.error_detail,
+            "context_data": new.context_data,
+        },
+        safe_fields=frozenset(kind.safe_fields),
+    )
+    task = HumanTask(
+        task_type=kind,
+        principal=principal,
+        adapter_name=new.adapter_name,
+        priority=priority,
+        team=team_for(kind, principal.pk),
+        requested_by=actor.user,
+        follows=_followed(new, actor),
+        created_at=now,
+        updated_at=now,
+        last_seen_at=now,
+        due_by=due_by,
+        due_is_explicit=new.due_by is not None or new.due_in_hours is not None,
+        dedup_key=dedup_key,
+        **masked.values,
+    )
+    task.similarity_key = similarity_key(task)
+    schedule(task, now=now)
+    events.record(task, EventType.CREATED, actor, at=now, before=None)
+    seal_originals(task.task_id, masked.originals, now)
+    return task
+
+
+def _check_context(new: NewTask, kind: TaskType) -> None:
+    """The type's JSON Schema, checked before masking."""
+    if not kind.context_schema:
+        return
+    error = next(Draft202012Validator(kind.context_schema).iter_errors(new.context_data), None)
+    if error is not None:
+        path = ".".join(["context_data", *(str(part) for part in error.absolute_path)])
+        expected = error.schema.get("description") if isinstance(error.schema, dict) else None
+        raise InvalidInput(
+            path,
+            expected
+            or _("does not fit what tasks of type '%(type)s' need (%(rule)s)")
+            % {"type": kind.slug, "rule": error.validator},
+        )
+
+
+def _due_by(new: NewTask, priority: int, now: datetime) -> datetime | None:
+    if new.due_by is not None and new.due_in_hours is not None:
+        raise InvalidInput("due_by", _("give due_by or due_in_hours, not both."))
+    if new.due_in_hours is not None:
+        if not 0 < new.due_in_hours <= 24 * 366:
+            raise InvalidInput("due_in_hours", _("give a number of hours above 0, at most 8784 (one year)."))
+        return now + timedelta(hours=new.due_in_hours)
+    if new.due_by is not None:
+        if not now < new.due_by <= now + timedelta(days=366):
+            raise InvalidInput("due_by", _("give a moment in the future, at most one year ahead."))
+        return new.due_by
+    return deadlines.default_due(Priority(priority), now)
+
+
+def _followed(new: NewTask, actor: Actor) -> HumanTask | None:
+    if new.follows is None:
+        return None
+    followed = HumanTask.objects.filter(permissions.visible_to(actor), pk=new.follows).first()
+    if followed is None:
+        raise InvalidInput("follows", _("there is no task '%(id)s'.") % {"id": new.follows})
+    if followed.principal_id != new.principal_id:
+        raise InvalidInput("follows", _("a task follows one of the same principal."))
+    return followed
+
+
+def team_for(kind: TaskType, principal_id: str) -> Team:
+    """The most specific team for type and principal: one that names the principal, else the type's default team."""
+    named = Q(serves_all_principals=False, principals=principal_id)
+    team = Team.objects.filter(named, task_types=kind, is_active=True).order_by("slug").first()
+    return team or kind.default_team
+
+
+def similarity_key(task: HumanTask) -> str:
+    """Equal for tasks alike in type, principal, adapter, operation and masked error, whatever the numbers in it."""
+    normalised = _VARIES.sub("#", task.error_detail).casefold()
+    text = "\x1f".join(
+        [task.task_type_id, task.principal_id, task.adapter_name, task.operation, " ".join(normalised.split())]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,145 @@
+"""Decisions: how a task ends, by one person or by two."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+from jsonschema import Draft202012Validator
+
+from tasks_app import permissions
+from tasks_app.actors import Actor
+from tasks_app.exceptions import InvalidInput, NotAllowed
+from tasks_app.models import HumanTask, TaskType, User
+from tasks_app.services.people import entitled_person
+from tasks_app.services.rhythm import Change, changing, wrong_state
+from tasks_app.services.texts import masked_fields
+from tasks_app.services.work import refuse_if_taken
+from tasks_app.states import DECISIONS, ENDING, MAY_CARRY_MODIFICATIONS, NEEDS_TEXT, OPEN, WAITING, Resolution, Status
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A resolution with its feedback and, for approved and rejected, modifications (a JSON object)."""
+
+    resolution: str
+    detail: str = ""
+    modifications: dict[str, Any] = field(default_factory=dict)
+
+
+def resolve_task(task_id: str, actor: Actor, decision: Decision, *, expected_version: int | None = None) -> HumanTask:
+    """End a task that the actor holds and has started."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        refuse_if_taken(change.task, actor)
+        if change.task.status != Status.IN_PROGRESS:
+            raise wrong_state(change.task, "complete")
+        _check(decision, change.task.task_type)
+        _end(change, decision, person=actor.user)
+    return change.task
+
+
+def decide_task(
+    task_id: str, actor: Actor, decision: Decision, *, resolved_by: str = "", expected_version: int | None = None
+) -> HumanTask:
+    """Claim, start and end a task in one transaction, when the decider may do each; every step leaves its own event.
+
+    With `resolved_by`, a token of scope `tasks:work` records the decision of that entitled person. On somebody else's
+    task: TakenByAnother. Raises InvalidInput for a resolution that the type does not allow, a missing feedback, wrong
+    modifications.
+    """
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        _check(decision, change.task.task_type)
+        person = _decider(change, resolved_by)
+        decider = Actor(user=person) if person.pk != actor.user.pk else actor
+        if change.task.status not in OPEN:
+            raise wrong_state(change.task, "complete")
+        refuse_if_taken(change.task, decider)
+        change.permit(
+            permissions.may_decide_at_this_stage(decider, change.task),
+            _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
+        )
+        change.permit(
+            permissions.can_work(decider, change.task), _("Only members of a team that serves this task may decide it.")
+        )
+        behalf = None if person.pk == actor.user.pk else person
+        if change.task.status in WAITING:
+            change.move("claim", by=person, on_behalf_of=behalf)
+        if change.task.status == Status.ASSIGNED:
+            change.move("start", on_behalf_of=behalf)
+        _end(change, decision, person=person)
+    return change.task
+
+
+def _decider(change: Change, resolved_by: str) -> User:
+    actor, task = change.actor, change.task
+    if actor.is_person:
+        if resolved_by and resolved_by not in (actor.user.get_username(), actor.user.email):
+            raise InvalidInput(
+                "resolved_by", _("your decision is recorded under your own name; leave resolved_by out.")
+            )
+        return actor.user
+    if not permissions.can_decide_for(actor, task):
+        raise NotAllowed(
+            _("Decisions are made by people. This token needs the scope tasks:work to record one in a person's name."),
+            current_version=task.version,
+        )
+    if not resolved_by:
+        raise InvalidInput("resolved_by", _("name the person who decided, by username or e-mail."))
+    return entitled_person(resolved_by, task, field="resolved_by")
+
+
+def _check(decision: Decision, kind: TaskType) -> None:
+    allowed = [resolution for resolution in kind.allowed_resolutions if resolution in DECISIONS]
+    if decision.resolution not in allowed:
+        raise InvalidInput(
+            "resolution",
+            _("'%(given)s' is not a resolution of %(type)s; give one of %(allowed)s.")
+            % {"given": decision.resolution, "type": kind.slug, "allowed": ", ".join(allowed)},
+        )
+    if decision.resolution in NEEDS_TEXT and not decision.detail.strip():
+        raise InvalidInput(
+            "resolution_detail",
+            _("say why: '%(resolution)s' needs a text for the adapter.") % {"resolution": decision.resolution},
+        )
+    if not decision.modifications:
+        return
+    if decision.resolution not in MAY_CARRY_MODIFICATIONS:
+        raise InvalidInput("modifications", _("only approved and rejected may carry modifications."))
+    if kind.resolution_schema:
+        error = next(Draft202012Validator(kind.resolution_schema).iter_errors(decision.modifications), None)
+        if error is not None:
+            path = ".".join(["modifications", *(str(part) for part in error.absolute_path)])
+            raise InvalidInput(
+                path, _("does not fit the form of this task type (%(rule)s).") % {"rule": error.validator}
+            )
+
+
+def _end(change: Change, decision: Decision, *, person: User) -> None:
+    """The task's end, or its first half where the type asks for a second reviewer."""
+    task, actor = change.task, change.actor
+    decider = actor if person.pk == actor.user.pk else Actor(user=person)
+    change.permit(permissions.can_decide(decider, task), _("Only the person who holds this task may decide it."))
+    masked = masked_fields(change, {"detail": decision.detail, "modifications": decision.modifications})
+    detail, modifications = str(masked["detail"]), dict(masked["modifications"])
+    behalf = None if person.pk == actor.user.pk else person
+    if task.task_type.needs_second_reviewer or task.stage == 2:
+        current = {"resolution": decision.resolution, "detail": detail, "modifications": modifications}
+        if task.stage == 1:
+            change.move("refer", first_decision=current, by=person, reason=detail, on_behalf_of=behalf)
+            return
+        first: dict[str, Any] = task.first_decision or {}
+        if (first.get("resolution"), first.get("modifications")) != (decision.resolution, modifications):
+            reason = _("The second decision differs from the first: %(second)s instead of %(first)s.") % {
+                "second": decision.resolution,
+                "first": first.get("resolution"),
+            }
+            change.move("refer", first_decision=None, by=None, reason=f"{reason} {detail}".strip(), on_behalf_of=behalf)
+            return
+    change.move(
+        ENDING[Resolution(decision.resolution)],
+        resolution=decision.resolution,
+        detail=detail,
+        modifications=modifications,
+        by=person,
+        reason=detail,
+        on_behalf_of=behalf,
+    )

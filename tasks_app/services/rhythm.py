@@ -1,0 +1,116 @@
+"""The rhythm that all services share: lock · permit · transition · write."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+from django_fsm import TransitionNotAllowed
+
+from core import clock
+from tasks_app import events
+from tasks_app.actors import Actor
+from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
+from tasks_app.models import HumanTask, TaskEvent, User
+from tasks_app.permissions import can_see
+from tasks_app.sla import deadlines
+from tasks_app.states import TRANSITIONS, EventType
+
+Permit = Callable[[Actor, HumanTask], bool]
+
+
+@dataclass
+class Change:
+    """A locked task under change by one actor at one moment."""
+
+    task: HumanTask
+    actor: Actor
+    now: datetime
+
+    def permit(self, allowed: bool, refusal: str) -> None:
+        """Raise NotAllowed with `refusal` unless `allowed`."""
+        if not allowed:
+            raise NotAllowed(refusal, current_version=self.task.version)
+
+    def move(self, name: str, *, reason: str = "", on_behalf_of: User | None = None, **arguments: Any) -> TaskEvent:
+        """Run the transition `name` of the table and write the task with its event."""
+        before = events.state_of(self.task)
+        try:
+            getattr(self.task, name)(now=self.now, **arguments)
+        except TransitionNotAllowed:
+            raise wrong_state(self.task, name) from None
+        schedule(self.task, now=self.now)
+        return self._record(TRANSITIONS[name].event, before, reason, on_behalf_of)
+
+    def change(self, event: EventType, change: Callable[[], None], *, reason: str = "") -> TaskEvent:
+        """Run a change that is no transition and write the task with its event."""
+        before = events.state_of(self.task)
+        change()
+        schedule(self.task, now=self.now)
+        return self._record(event, before, reason, None)
+
+    def note(self, event: EventType, *, reason: str) -> TaskEvent:
+        """Record a fact that leaves the task as it is."""
+        return self._record(event, events.state_of(self.task), reason, None)
+
+    def _record(self, event: EventType, before: dict[str, Any], reason: str, on_behalf_of: User | None) -> TaskEvent:
+        return events.record(
+            self.task, event, self.actor, at=self.now, before=before, reason=reason, on_behalf_of=on_behalf_of
+        )
+
+
+def wrong_state(task: HumanTask, name: str) -> WrongState:
+    """The conflict that says where the task stands."""
+    return WrongState(
+        _("The task is %(status)s; it cannot be changed by '%(verb)s' now.")
+        % {"status": task.get_status_display().lower(), "verb": name},
+        current_version=task.version,
+        current_status=str(task.status),
+    )
+
+
+def schedule(task: HumanTask, *, now: datetime) -> None:
+    """Write the queue key and the next timer from what they depend on.
+
+    A deadline counts as acted upon once the task was escalated after it had passed: the sweep escalates once, not for
+    ever.
+    """
+    if not task.is_open:
+        return
+    kind = task.task_type
+    task.start_by = deadlines.start_by(task.due_by, task.created_at, kind.usual_handling_minutes)
+    handled = task.due_by is not None and task.due_by <= now and task.escalation_level > 0
+    task.next_timer_at = deadlines.next_timer(
+        due_by=task.due_by,
+        overdue_handled=handled,
+        expiry=deadlines.expires_at(task.created_at, kind.expires_after_hours),
+    )
+
+
+@contextmanager
+def changing(task_id: str, actor: Actor, *, expected_version: int | None = None) -> Iterator[Change]:
+    """Open a transaction with the task's row locked.
+
+    Raises TaskNotFound where the task is unknown or out of the actor's sight (the same answer), StaleVersion where it
+    has moved on from `expected_version`.
+    """
+    with transaction.atomic():
+        task = lock(task_id)
+        if task is None or not can_see(actor, task):
+            raise TaskNotFound
+        if expected_version is not None and expected_version != task.version:
+            raise StaleVersion(current_version=task.version, current_status=str(task.status))
+        yield Change(task=task, actor=actor, now=clock.now())
+
+
+def lock(task_id: str) -> HumanTask | None:
+    """The task with its row locked until the end of the transaction (SQLite locks the database at BEGIN IMMEDIATE)."""
+    return (
+        HumanTask.objects.select_for_update(of=("self",))
+        .select_related("task_type", "team", "assigned_to", "resolved_by", "requested_by")
+        .filter(pk=task_id)
+        .first()
+    )

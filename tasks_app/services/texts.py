@@ -1,0 +1,44 @@
+"""Texts that people and adapters write: masked before they are stored, the originals sealed beside the task."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from core import crypto
+from tasks_app import masking
+from tasks_app.models import HumanTask, SealedDetail
+from tasks_app.services.rhythm import Change
+
+
+def seal_originals(task_id: str, originals: dict[str, str], now: datetime) -> None:
+    """Keep what masking cut out, encrypted; nothing is written where nothing was cut out."""
+    if originals:
+        SealedDetail(
+            task_id=task_id,
+            placeholders=sorted(originals),
+            sealed=crypto.seal(orjson.dumps(originals).decode()),
+            created_at=now,
+        ).save(force_insert=True)
+
+
+def masked_fields(change: Change, values: dict[str, Any]) -> dict[str, Any]:
+    """Mask texts and JSON that come to an existing task; placeholders go on from the numbers already used."""
+    if not any(values.values()):
+        return values
+    safe = frozenset(change.task.task_type.safe_fields)
+    masked = masking.mask_fields(values, safe_fields=safe)
+    if masked.originals:
+        used = [name for names in _placeholders(change.task) for name in names]
+        masked = masking.mask_fields(values, safe_fields=safe, start=masking.numbers_used(used))
+        seal_originals(change.task.task_id, masked.originals, change.now)
+    return dict(masked.values)
+
+
+def masked_reason(change: Change, reason: str) -> str:
+    """Mask one text, such as the reason of a release."""
+    return str(masked_fields(change, {"reason": reason})["reason"]) if reason else ""
+
+
+def _placeholders(task: HumanTask) -> list[list[str]]:
+    return list(SealedDetail.objects.filter(task=task).values_list("placeholders", flat=True))

@@ -1,0 +1,130 @@
+"""Who works on a task: assign, claim, start, release, route."""
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from core import clock
+from tasks_app import permissions, selectors
+from tasks_app.actors import Actor
+from tasks_app.exceptions import InvalidInput, TakenByAnother
+from tasks_app.models import HumanTask, Team, User
+from tasks_app.services.people import entitled_person
+from tasks_app.services.rhythm import Change, changing
+from tasks_app.services.texts import masked_reason
+from tasks_app.states import HELD, TRANSITIONS
+
+
+def claim_task(task_id: str, actor: Actor, *, expected_version: int | None = None) -> HumanTask:
+    """Take a waiting task. On a task that somebody else holds: TakenByAnother, naming the holder."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        _claim(change)
+    return change.task
+
+
+def _claim(change: Change) -> None:
+    task, actor = change.task, change.actor
+    change.permit(permissions.can_see(actor, task) and actor.is_person, _("Tasks are claimed by people."))
+    change.permit(
+        permissions.may_decide_at_this_stage(actor, task),
+        _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
+    )
+    change.permit(permissions.can_claim(actor, task), _("Only members of a team that serves this task may claim it."))
+    if task.status in HELD:
+        refuse_if_taken(task, actor)
+    change.move("claim", by=actor.user)
+
+
+def refuse_if_taken(task: HumanTask, actor: Actor) -> None:
+    """Raise TakenByAnother if another person holds the task: nothing is stolen."""
+    holder = task.assigned_to
+    if task.is_open and holder is not None and holder.pk != actor.user.pk:
+        raise TakenByAnother(
+            _("%(person)s is working on this task.") % {"person": holder.get_username()},
+            current_version=task.version,
+            current_status=str(task.status),
+            assigned_to=holder.get_username(),
+        )
+
+
+def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id: str | None = None) -> HumanTask | None:
+    """Take the most urgent task that the actor may take, or return None.
+
+    Rows that others are claiming at this moment are skipped, so that many people can ask at once without waiting for
+    each other.
+    """
+    with transaction.atomic():
+        task = (
+            selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
+            .select_related("task_type", "team")
+            .select_for_update(of=("self",), skip_locked=True)
+            .first()
+        )
+        if task is None:
+            return None
+        _claim(Change(task=task, actor=actor, now=clock.now()))
+    return task
+
+
+def start_task(task_id: str, actor: Actor, *, expected_version: int | None = None) -> HumanTask:
+    """Begin to work on a task that one holds."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        refuse_if_taken(change.task, actor)
+        if change.task.status in HELD:
+            change.permit(
+                permissions.can_start(actor, change.task), _("Only the person who holds this task may start it.")
+            )
+        change.move("start")
+    return change.task
+
+
+def assign_task(
+    task_id: str, actor: Actor, *, assigned_to: str, reason: str = "", expected_version: int | None = None
+) -> HumanTask:
+    """Give the task to a person, named by username or e-mail. Raises InvalidInput if unknown or not entitled."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        change.permit(
+            permissions.can_assign(actor, change.task), _("Only a lead of a team that serves this task may assign it.")
+        )
+        person = entitled_person(assigned_to, change.task, field="assigned_to")
+        change.move("assign", to=person, reason=masked_reason(change, reason))
+    return change.task
+
+
+def release_task(task_id: str, actor: Actor, *, reason: str = "", expected_version: int | None = None) -> HumanTask:
+    """Give the task back to the queue: its holder, a lead, or a timer."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        if change.task.status in HELD:
+            change.permit(
+                permissions.can_release(actor, change.task), _("Only its holder or a lead may release this task.")
+            )
+        change.move("release", reason=masked_reason(change, reason))
+    return change.task
+
+
+def route_task(
+    task_id: str, actor: Actor, *, team: str, reason: str = "", expected_version: int | None = None
+) -> HumanTask:
+    """Hand the task to another team, where it waits."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        change.permit(
+            permissions.can_route(actor, change.task), _("Only a lead of a team that serves this task may route it.")
+        )
+        target = Team.objects.filter(pk=team, is_active=True).first()
+        if target is None:
+            raise InvalidInput("team", _("There is no active team '%(team)s'.") % {"team": team})
+        if target.pk == change.task.team_id:
+            raise InvalidInput("team", _("The task is with this team already."))
+        change.move("route", team=target, reason=masked_reason(change, reason))
+    return change.task
+
+
+def return_tasks_of(user: User, actor: Actor, *, reason: str) -> int:
+    """Give back to the queue what a person holds who left or was deactivated; return how many tasks that were."""
+    held = list(HumanTask.objects.open().filter(assigned_to=user).values_list("pk", flat=True))
+    returned = 0
+    for task_id in held:
+        with changing(task_id, actor) as change:
+            if change.task.assigned_to_id == user.pk and change.task.status in TRANSITIONS["release"].sources:
+                change.move("release", reason=reason)
+                returned += 1
+    return returned

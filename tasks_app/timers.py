@@ -1,0 +1,66 @@
+"""The sweep: what is due is done, one small transaction per task, by as many sweeps at once as there are.
+
+It reads `next_timer_at` alone, by a partial index. A row is locked and looked at again before anything happens, so
+that two sweeps act once; rows that others hold are skipped; a row that fails is logged and pushed forward, and never
+stops the others.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from core import clock
+from tasks_app.actors import Actor, system_actor
+from tasks_app.models import HumanTask
+from tasks_app.services.escalate import escalate
+from tasks_app.services.rhythm import Change
+from tasks_app.sla import deadlines
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 500
+PUSHED_FORWARD: Final = timedelta(minutes=5)
+
+
+def sweep(limit: int = BATCH) -> int:
+    """Act on up to `limit` tasks whose timer is due; return how many were acted upon."""
+    due = (
+        HumanTask.objects.filter(next_timer_at__lte=clock.now()).order_by("next_timer_at").values_list("pk", flat=True)
+    )
+    task_ids = list(due[:limit])
+    if not task_ids:
+        return 0
+    actor = system_actor()
+    return sum(_attempt(task_id, actor) for task_id in task_ids)
+
+
+def _attempt(task_id: str, actor: Actor) -> bool:
+    try:
+        with transaction.atomic():
+            return _act(task_id, actor)
+    except Exception:
+        log.exception("timer of %s failed; pushed forward", task_id)
+        HumanTask.objects.filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)
+        return False
+
+
+def _act(task_id: str, actor: Actor) -> bool:
+    now = clock.now()
+    task = (
+        HumanTask.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("task_type", "team__escalation_team")
+        .filter(pk=task_id, next_timer_at__lte=now)
+        .first()
+    )
+    if task is None:  # another sweep, or its end, was faster
+        return False
+    change = Change(task=task, actor=actor, now=now)
+    expiry = deadlines.expires_at(task.created_at, task.task_type.expires_after_hours)
+    if expiry is not None and expiry <= now:
+        change.move("expire", reason=_("nobody decided in time"))
+    else:
+        escalate(change, reason=_("overdue since %(due)s") % {"due": f"{task.due_by:%Y-%m-%d %H:%M} UTC"})
+    return True
