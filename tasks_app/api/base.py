@@ -1,0 +1,58 @@
+"""What the task views share: the actor, strict input, the answer with its ETag, If-Match."""
+
+import re
+from typing import Any, TypeVar
+
+from django.utils.translation import gettext as _
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from core import clock
+from core.api import ProblemSerializer, StrictSerializer
+from tasks_app import permissions
+from tasks_app.actors import Actor
+from tasks_app.api.actors import actor_of
+from tasks_app.api.serializers import task_out, task_row
+from tasks_app.exceptions import InvalidInput
+from tasks_app.models import HumanTask
+
+S = TypeVar("S", bound=StrictSerializer)
+
+_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+
+
+def problems(*codes: int) -> dict[int, type[ProblemSerializer]]:
+    """The error answers of an operation, for the OpenAPI document."""
+    return dict.fromkeys((401, *codes), ProblemSerializer)
+
+
+class TaskView(APIView):
+    """Base of the task views."""
+
+    @property
+    def actor(self) -> Actor:
+        return actor_of(self.request)
+
+    def read(self, serializer: type[S], request: Request) -> dict[str, Any]:
+        """The validated body."""
+        checked = serializer(data=request.data)
+        checked.is_valid(raise_exception=True)
+        return dict(checked.validated_data)
+
+    def seen_version(self, request: Request) -> int | None:
+        """The version in `If-Match`, or None where the caller does not ask."""
+        header = request.headers.get("If-Match", "").strip()
+        if header in ("", "*"):
+            return None
+        match = _ETAG.fullmatch(header)
+        if match is None:
+            raise InvalidInput("If-Match", _('give the ETag of the task as you read it, e.g. "3".'))
+        return int(match[1])
+
+    def answer(self, task: HumanTask, code: int = status.HTTP_200_OK, *, detail: bool = False) -> Response:
+        body = task_out(task_row(task), clock.now())
+        if detail:
+            body["allowed_actions"] = permissions.available_actions(self.actor, task)
+        return Response(body, code, headers={"ETag": f'"{task.version}"'})

@@ -1,0 +1,22 @@
+from django.urls import path
+
+from tasks_app.api import lists, views
+
+urlpatterns = [
+    path("tasks/", lists.Tasks.as_view(), name="tasks"),
+    path("tasks/pending/", lists.PendingTasks.as_view(), name="pending-tasks"),
+    path("tasks/claim-next/", views.ClaimNextTask.as_view(), name="claim-next"),
+    path("tasks/<str:task_id>/", views.GetTask.as_view(), name="task"),
+    path("tasks/<str:task_id>/assign/", views.AssignTask.as_view(), name="assign"),
+    path("tasks/<str:task_id>/complete/", views.CompleteTask.as_view(), name="complete"),
+    path("tasks/<str:task_id>/claim/", views.ClaimTask.as_view(), name="claim"),
+    path("tasks/<str:task_id>/start/", views.StartTask.as_view(), name="start"),
+    path("tasks/<str:task_id>/release/", views.ReleaseTask.as_view(), name="release"),
+    path("tasks/<str:task_id>/route/", views.RouteTask.as_view(), name="route"),
+    path("tasks/<str:task_id>/escalate/", views.EscalateTask.as_view(), name="escalate"),
+    path("tasks/<str:task_id>/withdraw/", views.WithdrawTask.as_view(), name="withdraw"),
+    path("tasks/<str:task_id>/comment/", views.CommentOnTask.as_view(), name="comment"),
+    path("tasks/<str:task_id>/reveal/", views.RevealDetail.as_view(), name="reveal"),
+    path("tasks/<str:task_id>/events/", lists.Timeline.as_view(), name="task-events"),
+    path("events/", lists.Feed.as_view(), name="feed"),
+]

@@ -1,0 +1,248 @@
+"""The calls about one task. Thin: read, call the service, answer."""
+
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tasks_app import selectors, services
+from tasks_app.api.base import TaskView, problems
+from tasks_app.api.idempotency import idempotent
+from tasks_app.api.serializers import (
+    AssignIn,
+    ClaimNextIn,
+    CommentIn,
+    CompleteIn,
+    EventOut,
+    NothingIn,
+    ReasonIn,
+    RevealIn,
+    RevealOut,
+    RouteIn,
+    TaskDetailOut,
+    TaskIn,
+    TaskOut,
+    event_out,
+    event_row,
+)
+from tasks_app.exceptions import TaskNotFound
+
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The ETag as you read it; 412 if it has moved on."
+)
+IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="Same key and body: the effect happens once."
+)
+CHANGE = [IF_MATCH, IDEMPOTENCY]
+CHANGE_PROBLEMS = problems(400, 403, 404, 409, 412, 422)
+
+
+class GetTask(TaskView):
+    @extend_schema(operation_id="get_task", responses={200: TaskDetailOut, **problems(404)}, tags=["tasks"])
+    def get(self, request: Request, task_id: str) -> Response:
+        """One task, with what you may do with it now."""
+        tasks = selectors.visible_tasks(self.actor).select_related("assigned_to", "resolved_by", "requested_by")
+        task = tasks.filter(pk=task_id).first()
+        if task is None:
+            raise TaskNotFound
+        return self.answer(task, detail=True)
+
+
+class AssignTask(TaskView):
+    @extend_schema(
+        operation_id="assign_task",
+        request=AssignIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Give the task to a person: leads, and tokens with `tasks:work`."""
+        body = self.read(AssignIn, request)
+        return self.answer(
+            services.assign_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class CompleteTask(TaskView):
+    @extend_schema(
+        operation_id="complete_task",
+        request=CompleteIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Decide the task. Claims and starts it first where you may; where the type asks for a second reviewer, the
+        first decision leaves it pending with `awaiting: second_decision`."""
+        body = self.read(CompleteIn, request)
+        decision = services.Decision(
+            body["resolution"], body.get("resolution_detail", ""), body.get("modifications", {})
+        )
+        task = services.decide_task(
+            task_id,
+            self.actor,
+            decision,
+            resolved_by=body.get("resolved_by", ""),
+            expected_version=self.seen_version(request),
+        )
+        return self.answer(task)
+
+
+class ClaimTask(TaskView):
+    @extend_schema(
+        operation_id="claim_task",
+        request=NothingIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Take a waiting task."""
+        self.read(NothingIn, request)
+        return self.answer(services.claim_task(task_id, self.actor, expected_version=self.seen_version(request)))
+
+
+class StartTask(TaskView):
+    @extend_schema(
+        operation_id="start_task",
+        request=NothingIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Begin to work on a task that you hold."""
+        self.read(NothingIn, request)
+        return self.answer(services.start_task(task_id, self.actor, expected_version=self.seen_version(request)))
+
+
+class ReleaseTask(TaskView):
+    @extend_schema(
+        operation_id="release_task",
+        request=ReasonIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Give the task back to the queue."""
+        body = self.read(ReasonIn, request)
+        return self.answer(
+            services.release_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class RouteTask(TaskView):
+    @extend_schema(
+        operation_id="route_task",
+        request=RouteIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Hand the task to another team. The answer is what you see last, if that team's tasks are not yours to see."""
+        body = self.read(RouteIn, request)
+        return self.answer(
+            services.route_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class EscalateTask(TaskView):
+    @extend_schema(
+        operation_id="escalate_task",
+        request=ReasonIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Raise the task by one level and give it to the escalation team."""
+        body = self.read(ReasonIn, request)
+        return self.answer(
+            services.escalate_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class WithdrawTask(TaskView):
+    @extend_schema(
+        operation_id="withdraw_task",
+        request=ReasonIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """End the task because the operation is moot."""
+        body = self.read(ReasonIn, request)
+        return self.answer(
+            services.withdraw_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class CommentOnTask(TaskView):
+    @extend_schema(
+        operation_id="comment_on_task",
+        request=CommentIn,
+        parameters=[IDEMPOTENCY],
+        responses={201: EventOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Say something about the task; it stays in its timeline."""
+        event = services.comment_on_task(task_id, self.actor, self.read(CommentIn, request)["text"])
+        return Response(event_out(event_row(event)), status.HTTP_201_CREATED)
+
+
+class RevealDetail(TaskView):
+    @extend_schema(
+        operation_id="reveal_detail",
+        request=RevealIn,
+        parameters=[IDEMPOTENCY],
+        responses={200: RevealOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    def post(self, request: Request, task_id: str) -> Response:
+        """See a masked value once; who, when and why stays in the timeline."""
+        return _reveal(self, request, task_id)
+
+
+def _revealed(view: TaskView, request: Request, task_id: str) -> Response:
+    body = view.read(RevealIn, request)
+    value = services.reveal_detail(task_id, view.actor, **body)
+    return Response({"placeholder": body["placeholder"], "value": value}, headers={"Cache-Control": "no-store"})
+
+
+_reveal = idempotent(_revealed, secret=True)
+
+
+class ClaimNextTask(TaskView):
+    @extend_schema(
+        operation_id="claim_next_task",
+        request=ClaimNextIn,
+        parameters=[IDEMPOTENCY],
+        responses={200: TaskOut, 204: OpenApiResponse(description="Nothing waits for you."), **problems(400, 403)},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Take the most urgent task that you may take."""
+        task = services.claim_next_task(self.actor, **self.read(ClaimNextIn, request))
+        return Response(status=status.HTTP_204_NO_CONTENT) if task is None else self.answer(task)
+
+
+def open_task(view: TaskView, request: Request) -> Response:
+    """The POST of the list (tasks_app.api.lists)."""
+    task, created = services.open_task(services.NewTask(**view.read(TaskIn, request)), view.actor)
+    return view.answer(task, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
