@@ -1,0 +1,76 @@
+"""Around each request: correlation id and NUL, the content policy by path, and the reader's time zone."""
+
+import zoneinfo
+from collections.abc import Callable
+from typing import Any, Final
+
+from csp.middleware import CSPMiddleware, PolicyParts
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import timezone
+
+from core.requests import correlation_id_for, set_correlation_id
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestContextMiddleware:
+    """Give each request a correlation id, found again in logs, audit entries and the answer's header.
+
+    And keep NUL away from queries: PostgreSQL refuses it, which would be a server error for what is the caller's.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        correlation_id = correlation_id_for(request)
+        set_correlation_id(correlation_id)
+        if "HTTP_COOKIE" in request.META:
+            # A quoted cookie may hold NUL as an octal escape. We never set such a one, so it counts as absent.
+            request.COOKIES = {name: value for name, value in request.COOKIES.items() if "\0" not in value}
+        response = self.get_response(request)
+        response["X-Correlation-ID"] = correlation_id
+        return response
+
+    def process_view(self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Lists of the API name the query parameter at fault themselves.
+        in_query = "%00" in request.META.get("QUERY_STRING", "") and not request.path_info.startswith("/api/")
+        if in_query or "\0" in request.path_info:
+            raise SuspiciousOperation("NUL in the address")
+
+
+class ContentPolicyMiddleware(CSPMiddleware):
+    """The strict policy of the settings everywhere; what the console and the API's page cannot do without, there only.
+
+    The console's Alpine evaluates expressions and, like Swagger's page, sets styles in the document.
+    """
+
+    RELAXED: Final = {
+        "/admin/": {"script-src": ["'self'", "'unsafe-eval'"], "style-src": ["'self'", "'unsafe-inline'"]},
+        "/api/docs/": {"style-src": ["'self'", "'unsafe-inline'"]},
+    }
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        parts = super().get_policy_parts(request=request, response=response, report_only=report_only)
+        for prefix, directives in self.RELAXED.items():
+            if request.path_info.startswith(prefix):
+                parts.replace = {**directives, **(parts.replace or {})}
+        return parts
+
+
+class ReaderTimeZoneMiddleware:
+    """Show times in the zone that the signed-in person chose; UTC otherwise."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # The API speaks UTC, and reading the user would cost its token requests a session query.
+        if request.path.startswith("/admin/"):
+            name = getattr(request.user, "time_zone", "") or "UTC"
+            with timezone.override(zoneinfo.ZoneInfo(name)):
+                return self.get_response(request)
+        return self.get_response(request)

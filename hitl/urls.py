@@ -1,0 +1,19 @@
+"""Addresses: the console, the API and its documentation. /livez and /readyz are answered by hitl.health."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("tasks_app.api.urls")),
+    path("api/v1/", include("notifications.api.urls")),
+    path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+]
+
+handler400 = "hitl.errors.bad_request"
+handler404 = "hitl.errors.not_found"
+handler500 = "hitl.errors.server_error"

@@ -1,0 +1,168 @@
+"""What every test stands on: no way out but loopback, guarded tables that survive flushes, real servers, a browser."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from auditlog.context import disable_auditlog
+from django.core.management import call_command
+from django.db import connections
+from django.test import TransactionTestCase
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from core import guards
+from tests import servers
+
+pytest_plugins = ["tests.cast"]
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+class WayOutError(RuntimeError):
+    """A test tried to reach something beyond this machine."""
+
+
+def _stays_here(host: Any) -> bool:
+    try:
+        return host in (None, "", b"", "localhost", b"localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_way_out() -> Iterator[None]:
+    """Block sockets and look-ups but for loopback. Names under the reserved `.invalid` and `.test` do not resolve."""
+    patch = pytest.MonkeyPatch()
+    lookup = socket.getaddrinfo
+
+    def guarded(name: str) -> None:
+        original = getattr(socket.socket, name)
+
+        def connect(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _stays_here(address[0]):
+                self.close()  # callers close it for an OSError only
+                raise WayOutError(f"a test tried to connect to {address[0]}")
+            return original(self, address)
+
+        patch.setattr(socket.socket, name, connect)
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if _stays_here(host) or _is_address(host):
+            return lookup(host, *args, **kwargs)
+        if str(host).rstrip(".").endswith((".invalid", ".test")):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        raise WayOutError(f"a test tried to look up {host}")
+
+    guarded("connect")
+    guarded("connect_ex")
+    patch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    patch.undo()
+
+
+def _is_address(host: Any) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """After a test with real transactions: empty the tables, guarded ones too, and put the migrations' rows back.
+
+    Django's own flush would be refused by the append-only guards, and would leave a database without task types. The
+    rows are taken before the first such test: until then every test was rolled back.
+    """
+    migrated: dict[str, str] = {}
+    set_up = TransactionTestCase.__dict__["_fixture_setup"].__func__
+
+    def remember(case: type[TransactionTestCase]) -> None:
+        for alias in connections:
+            if alias not in migrated:
+                migrated[alias] = connections[alias].creation.serialize_db_to_string()
+        set_up(case)
+
+    def restore(test: TransactionTestCase) -> None:
+        for alias, rows in migrated.items():
+            connection = connections[alias]
+            guarded = [guarded.table for guarded in guards.APPEND_ONLY]
+            with guards.lifted(guarded, connection), disable_auditlog():
+                call_command("flush", verbosity=0, interactive=False, database=alias, inhibit_post_migrate=True)
+                connection.creation.deserialize_db_from_string(rows)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(TransactionTestCase, "_fixture_setup", classmethod(remember))
+    patch.setattr(TransactionTestCase, "_fixture_teardown", restore)
+    yield
+    patch.undo()
+
+
+def _missing(error: servers.NoServerError) -> None:
+    """A visible skip for a user, a failure in CI."""
+    (pytest.fail if IN_CI else pytest.skip)(f"{type(error).__doc__} {error}")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server, whatever database the run itself is on; its user may create databases."""
+    try:
+        with servers.postgres() as url:
+            yield url
+    except servers.NoServerError as error:
+        _missing(error)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server."""
+    try:
+        with servers.redis_server() as url:
+            yield url
+    except servers.NoServerError as error:
+        _missing(error)
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Chromium, for one test: playwright keeps an event loop running in this thread, which others would meet."""
+    try:
+        path = servers.chromium()
+    except servers.NoServerError as error:
+        _missing(error)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=servers.chromium_flags())
+        yield browser
+        browser.close()
+    patch.undo()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A desktop-sized page; what it logs as an error fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    assert not complaints, f"the page complained: {complaints}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a skip is a failure: it prints their number, which must be 0."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not IN_CI or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = len(reporter.stats.get("skipped", []))
+    reporter.write_line(f"\nskipped tests: {skipped} (CI allows 0)")
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
