@@ -5,7 +5,7 @@ imported. So nothing in here may import `rest_framework.views` (or `generics`, `
 """
 
 from core.api.paging import KeysetPagination
-from core.api.parser import BodyTooLarge, MalformedJSON, StrictJSONParser, UnsupportedEncoding
+from core.api.parser import BodyTooLarge, MalformedJSON, StrictJSONParser, UnsupportedEncoding, loads
 from core.api.problems import ProblemSerializer, problem_handler, problem_page
 from core.api.renderer import JSONRenderer
 from core.api.serializers import StrictQuery, StrictSerializer
@@ -20,6 +20,7 @@ __all__ = [
     "StrictQuery",
     "StrictSerializer",
     "UnsupportedEncoding",
+    "loads",
     "problem_handler",
     "problem_page",
 ]

@@ -2,11 +2,10 @@
 
 Stock parsers let through what breaks later: NUL is refused by PostgreSQL, a lone surrogate cannot be encoded in the
 next answer, NaN is no JSON, of two equal keys one vanishes silently, deep nesting exhausts the stack, and a huge
-integer fits no column. Here each is a 400 that says what and where; no text repeats a value that was sent.
+number fits no column. Here each is a 400 that says what and where; no text repeats a value that was sent.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from itertools import accumulate
@@ -155,8 +154,9 @@ def _integer(digits: str) -> int:
 
 def _number(digits: str) -> float:
     number = float(digits)
-    if math.isinf(number):
-        raise MalformedJSON("A number is too large for a double: send it as a string.")
+    # Written with an exponent it fits a double, but PostgreSQL keeps its digits and gives an integer back.
+    if abs(number) > MAX_INTEGER:
+        raise MalformedJSON("A number is beyond 64 bits: send it as a string.")
     return number
 
 

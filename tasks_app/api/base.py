@@ -20,7 +20,7 @@ from tasks_app.models import HumanTask
 
 S = TypeVar("S", bound=StrictSerializer)
 
-_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 
 def problems(*codes: int) -> dict[int, type[ProblemSerializer]]:

@@ -21,6 +21,7 @@ from rest_framework.response import Response
 from core import clock, crypto
 from core.api.renderer import dumps
 from tasks_app import selectors
+from tasks_app.actors import Actor
 from tasks_app.api.actors import actor_of
 from tasks_app.exceptions import Conflict, InvalidInput, TaskError, TaskNotFound
 from tasks_app.models import IdempotencyRecord, User
@@ -52,8 +53,19 @@ class InFlight(Conflict):
     code = "request_in_flight"
 
 
-def idempotent(handler: Handler, *, secret: bool = False) -> Handler:
-    """Decorate a view's `post`. With `secret` the answer is not kept, and its replay is a 409."""
+def still_visible(actor: Actor, answer: dict[str, Any]) -> bool:
+    """What was answered then may be out of sight now."""
+    task_id = answer.get("task_id")
+    return task_id is None or selectors.visible_tasks(actor).filter(pk=task_id).exists()
+
+
+def idempotent(
+    handler: Handler, *, secret: bool = False, may_replay: Callable[[Actor, dict[str, Any]], bool] = still_visible
+) -> Handler:
+    """Decorate a view's `post`. With `secret` the answer is not kept, and its replay is a 409.
+
+    Rights are checked again at a replay by `may_replay(actor, answer)`; without them it is a 404.
+    """
 
     @wraps(handler)
     def wrapped(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -73,7 +85,7 @@ def idempotent(handler: Handler, *, secret: bool = False) -> Handler:
                     record.save(update_fields=["status", "body"])
                 return response
         except _Taken:
-            return _replay(request, key, fingerprint)
+            return _replay(request, key, fingerprint, may_replay)
 
     return wrapped
 
@@ -112,15 +124,22 @@ def _limit_wait(how_long: str) -> None:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [how_long])
 
 
-def _replay(request: Request, key: str, fingerprint: str) -> Response:
-    record = IdempotencyRecord.objects.get(user=cast("User", request.user), key=key)
+def _replay(
+    request: Request, key: str, fingerprint: str, may_replay: Callable[[Actor, dict[str, Any]], bool]
+) -> Response:
+    record = IdempotencyRecord.objects.filter(user_id=request.user.pk, key=key).first()
+    if record is None:
+        # Thrown away between our insert and now: its 72 hours are over, and the key is free again.
+        raise InFlight
     if record.fingerprint != fingerprint:
         raise KeyReused
     if record.status is None:
         raise SecretAlreadyShown
-    data = orjson.loads(record.body) if record.body else None
-    # Rights are checked again: what was answered then may be out of sight now.
-    task_id = data.get("task_id") if isinstance(data, dict) else None
-    if task_id is not None and not selectors.visible_tasks(actor_of(request)).filter(pk=task_id).exists():
-        raise TaskNotFound
-    return Response(data, status=record.status, headers={"Idempotent-Replayed": "true"})
+    answer = orjson.loads(record.body) if record.body else None
+    headers = {"Idempotent-Replayed": "true"}
+    if answer is not None:
+        if not may_replay(actor_of(request), answer):
+            raise TaskNotFound
+        if "version" in answer:
+            headers["ETag"] = f'"{answer["version"]}"'
+    return Response(answer, status=record.status, headers=headers)

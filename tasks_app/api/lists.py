@@ -1,5 +1,6 @@
 """The lists: tasks, pending tasks, a task's timeline, the feed. Slim rows by index, cursors instead of counts."""
 
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Q
@@ -10,9 +11,10 @@ from rest_framework.response import Response
 from core import clock
 from core.api import KeysetPagination
 from tasks_app import selectors
+from tasks_app.actors import Actor
 from tasks_app.api.base import TaskView, problems
 from tasks_app.api.filters import FeedQuery, PendingQuery, TaskQuery
-from tasks_app.api.idempotency import idempotent
+from tasks_app.api.idempotency import idempotent, still_visible
 from tasks_app.api.serializers import (
     EVENT_COLUMNS,
     TASK_COLUMNS,
@@ -25,9 +27,14 @@ from tasks_app.api.serializers import (
 )
 from tasks_app.api.views import CHANGE_PROBLEMS, IDEMPOTENCY, open_task
 from tasks_app.exceptions import TaskNotFound
-from tasks_app.models import EventOutbox, HumanTask, TaskEvent
+from tasks_app.models import EventOutbox, HumanTask, Scope, TaskEvent
 from tasks_app.models.task import DUE_OR_NEVER
-from tasks_app.permissions import visible_to
+from tasks_app.permissions import can_create, visible_to
+
+
+def may_create_again(actor: Actor, answer: dict[str, Any]) -> bool:
+    """Whoever opened a task learns its id once more, also where the work itself is another team's to see."""
+    return still_visible(actor, answer) or can_create(actor, str(answer["principal_id"]))
 
 
 class NewestFirst(KeysetPagination):
@@ -85,7 +92,7 @@ class Tasks(TaskView):
         responses={200: TaskOut, 201: TaskOut, **CHANGE_PROBLEMS},
         tags=["tasks"],
     )
-    @idempotent
+    @partial(idempotent, may_replay=may_create_again)
     def post(self, request: Request) -> Response:
         """Open a task for a blocked operation. 200, not 201: it was folded into an open one by `dedup_key`."""
         return open_task(self, request)
@@ -147,7 +154,7 @@ class Feed(TaskView):
         actor = self.actor
         if actor.is_adapter and actor.principals is not None:
             events = events.filter(principal__in=sorted(actor.principals))
-        if not (actor.is_adapter and actor.principals is None):
+        if not (actor.is_adapter and actor.principals is None and actor.has_scope(Scope.READ)):
             events = events.filter(event__task__in=HumanTask.objects.filter(visible_to(actor)))
         columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
         rows = list(events.order_by("position").values(*columns)[: limit + 1])

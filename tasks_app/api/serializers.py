@@ -26,6 +26,15 @@ class PriorityField(serializers.ChoiceField):  # numbers come out, unlike in its
         return int(Priority.from_slug(super().to_internal_value(data)))
 
 
+class HoursField(serializers.FloatField):
+    """A number; its base would read true as 1."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return float(super().to_internal_value(data))
+
+
 class TaskIn(StrictSerializer):
     """A blocked operation that needs a person."""
 
@@ -47,7 +56,7 @@ class TaskIn(StrictSerializer):
     context_data = serializers.DictField(
         required=False, help_text="Whatever helps the person decide. Personal data is masked."
     )
-    due_in_hours = serializers.FloatField(required=False, help_text="Hours from now, above 0; or give due_by.")
+    due_in_hours = HoursField(required=False, help_text="Hours from now, above 0; or give due_by.")
     due_by = serializers.DateTimeField(
         required=False, help_text="ISO 8601 with offset. Default by priority: 4 h, 24 h, 48 h, none."
     )

@@ -1,6 +1,9 @@
 from django.urls import path
 
-from tasks_app.api import lists, views
+from tasks_app.api import lists, schema, views
+
+
+__all__ = ["schema", "urlpatterns"]  # importing the schema registers it
 
 urlpatterns = [
     path("tasks/", lists.Tasks.as_view(), name="tasks"),
