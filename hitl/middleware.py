@@ -13,11 +13,14 @@ from core.requests import correlation_id_for, set_correlation_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+LOGIN_NAME: Final = 150  # as the column of user names
+
 
 class RequestContextMiddleware:
     """Give each request a correlation id, found again in logs, audit entries and the answer's header.
 
-    And keep NUL away from queries: PostgreSQL refuses it, which would be a server error for what is the caller's.
+    And keep away from the database what PostgreSQL refuses, which would be a server error for the caller's fault: NUL,
+    and a login name that is longer than the column in which a failed login is noted.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -38,6 +41,9 @@ class RequestContextMiddleware:
         in_query = "%00" in request.META.get("QUERY_STRING", "") and not request.path_info.startswith("/api/")
         if in_query or "\0" in request.path_info:
             raise SuspiciousOperation("NUL in the address")
+        is_login = request.method == "POST" and request.path_info == "/admin/login/"
+        if is_login and len(request.POST.get("username", "")) > LOGIN_NAME:
+            raise SuspiciousOperation("the login name is too long")
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

@@ -243,6 +243,8 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# How long tokens, grants and the catalogue are remembered by a process; 0: never.
+HITL_LOOKUP_SECONDS = env.float("HITL_LOOKUP_SECONDS", default=1.0)
 # Requests per minute and token; 0 switches the limit off.
 HITL_RATE_LIMIT = env.int("HITL_RATE_LIMIT", default=1200)
 

@@ -1,5 +1,6 @@
 """The actor: who asks for a change, by which right, from where. One value, passed through every service."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,6 +85,7 @@ class Actor:
     principals: frozenset[str] | None = None
     address: str | None = None
     correlation_id: str = ""
+    read_grants: Callable[[User], Grants] = grants_of
 
     @property
     def is_person(self) -> bool:
@@ -99,7 +101,7 @@ class Actor:
 
     @cached_property
     def grants(self) -> Grants:
-        return grants_of(self.user)
+        return self.read_grants(self.user)
 
     def has_scope(self, scope: Scope) -> bool:
         """Whether an adapter's token carries `scope`. People need none."""

@@ -15,6 +15,7 @@ class TasksAppConfig(AppConfig):
         from tasks_app import models
 
         guards.register("tasks_app.TaskEvent")
+        guards.register("tasks_app.Checkpoint")
         guards.register("auditlog.LogEntry")
         post_migrate.connect(guards.install_all, dispatch_uid="core.guards")
 

@@ -8,12 +8,15 @@ SHA-256 of the snapshot's bytes. All digests are lower-case hex; the first event
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+# Made once: json.dumps() would make it anew for every event.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def moment(at: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def link(
@@ -34,4 +37,4 @@ def link(
     """The hash of one event behind `prev_hash`."""
     columns: list[Any] = [prev_hash, event_id, task_id, seq, type, actor_id, on_behalf_of_id, reason, moment(at)]
     columns += [from_status, to_status, hashlib.sha256(snapshot).hexdigest()]
-    return hashlib.sha256(json.dumps(columns, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(columns).encode()).hexdigest()

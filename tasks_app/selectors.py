@@ -1,6 +1,7 @@
 """Questions about tasks. They read open rows by index; none of them costs more with the number of closed tasks."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,8 +14,10 @@ from tasks_app.permissions import NOTHING, may_decide_at_this_stage, served_by, 
 from tasks_app.states import WAITING
 
 SOON: Final = timedelta(hours=1)
+# Nobody reads a number above this; the console shows "999+".
+COUNTED_UP_TO: Final = 1_000
 # How far "recently closed" looks back, whoever closed them: a bound that a million finished tasks do not move.
-RECENTLY_CLOSED: Final = 2_000
+RECENTLY_CLOSED: Final = 1_000
 
 
 def visible_tasks(actor: Actor) -> TaskQuerySet:
@@ -59,10 +62,39 @@ def queue_views(actor: Actor, now: datetime) -> dict[str, Q]:
 
 
 def queue_counts(actor: Actor, now: datetime) -> dict[str, int]:
-    """How many open tasks each view of the queue holds: one pass over the open rows that the actor sees."""
-    views = queue_views(actor, now)
-    counted = {name: Count("pk", filter=view) if view else Count("pk") for name, view in views.items()}
-    return dict(open_tasks(actor).order_by().aggregate(**counted))
+    """How many open tasks each view of the queue holds, counted up to COUNTED_UP_TO.
+
+    One small question per view: each walks an index and stops at the limit, so that it costs the same beside 15,000
+    open tasks as beside 1,000. Counting all views in one pass over all open rows took 90 ms.
+    """
+    seen, by_due = open_tasks(actor), {"overdue", "soon"}
+    counts = {}
+    for name, view in queue_views(actor, now).items():
+        tasks = seen.filter(view)
+        ordered = tasks.order_by("due_by") if name in by_due else tasks.in_queue_order()
+        counts[name] = ordered.values("pk")[:COUNTED_UP_TO].count()
+    return counts
+
+
+@dataclass(frozen=True)
+class Present:
+    """Who and what occurs among the tasks at the head of the queue: what its filters offer."""
+
+    principals: dict[str, str]
+    adapters: list[str]
+    people: list[str]
+
+
+def present_in_queue(actor: Actor) -> Present:
+    """Principals (id and name), adapters and assignees of the 1,000 most urgent open tasks that the actor sees."""
+    columns = ("principal_id", "principal__name", "adapter_name", "assigned_to__username")
+    rows = set(open_tasks(actor).in_queue_order().values_list(*columns)[:COUNTED_UP_TO])
+    named = sorted((name or pk, pk) for pk, name in {(row[0], row[1]) for row in rows})
+    return Present(
+        principals={pk: name for name, pk in named},
+        adapters=sorted({row[2] for row in rows if row[2]}),
+        people=sorted({row[3] for row in rows if row[3]}),
+    )
 
 
 def held_by(actor: Actor) -> int:
@@ -71,7 +103,7 @@ def held_by(actor: Actor) -> int:
 
 
 def recently_closed(actor: Actor) -> TaskQuerySet:
-    """What the actor sees of the last 2,000 tasks that ended, the latest first."""
+    """What the actor sees of the last 1,000 tasks that ended, the latest first."""
     ended = HumanTask.objects.filter(completed_at__isnull=False).order_by("-completed_at")
     return visible_tasks(actor).filter(pk__in=ended.values("pk")[:RECENTLY_CLOSED]).order_by("-completed_at")
 

@@ -6,6 +6,7 @@ stops the others.
 """
 
 import logging
+import uuid
 from datetime import timedelta
 from typing import Final
 
@@ -33,7 +34,7 @@ def sweep(limit: int = BATCH) -> int:
     task_ids = list(due[:limit])
     if not task_ids:
         return 0
-    actor = system_actor()
+    actor = system_actor(correlation_id=uuid.uuid4().hex)  # one for all that this sweep does
     return sum(_attempt(task_id, actor) for task_id in task_ids)
 
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from core import clock, crypto
-from tasks_app.actors import Actor
+from core.recent import Recent
+from tasks_app.actors import Actor, Grants, grants_of
 from tasks_app.models import AdapterToken, Principal, User
 from tasks_app.models.access import default_scopes
 
@@ -40,36 +41,51 @@ def issue(
     return token, f"{LABEL}_{prefix}_{secret}"
 
 
+def _look_up(digest: str, prefix: str) -> AdapterToken | None:
+    token = AdapterToken.objects.select_related("user").filter(prefix=prefix).first()
+    if token is None or not hmac.compare_digest(token.digest, digest):
+        return None
+    if token.user.kind == User.Kind.SERVICE and not token.all_principals:
+        token.bound_to = frozenset(token.principals.values_list("pk", flat=True))
+    return token
+
+
+_tokens: Recent[str, AdapterToken | None] = Recent(_look_up)
+_grants: Recent[int, Grants] = Recent(lambda _pk, user: grants_of(user))
+
+
+def recent_grants(user: User) -> Grants:
+    """`grants_of`, remembered for `HITL_LOOKUP_SECONDS`."""
+    return _grants.get(user.pk, user)
+
+
 def resolve(text: str) -> AdapterToken | None:
     """The live token that `text` is, or None: unknown, wrong, revoked, expired, or of an inactive user (all alike)."""
     label, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
-    if label != LABEL or not prefix or not secret or len(text) > 200 or not text.isascii():
+    if label != LABEL or not prefix or not secret or len(text) > 200 or not (text.isascii() and text.isprintable()):
         return None
-    token = AdapterToken.objects.select_related("user").filter(prefix=prefix).first()
-    if token is None or not hmac.compare_digest(token.digest, crypto.token_digest(secret)):
+    token, now = _tokens.get(crypto.token_digest(secret), prefix), clock.now()
+    if token is None or token.prefix != prefix:
         return None
-    now = clock.now()
-    if (
-        token.revoked_at is not None
-        or (token.expires_at is not None and token.expires_at <= now)
-        or not token.user.is_active
-    ):
+    if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
+        return None
+    if not token.user.is_active:
         return None
     if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
         AdapterToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        token.last_used_at = now
     return token
 
 
 def actor_behind(token: AdapterToken, *, address: str | None, correlation_id: str) -> Actor:
     """The actor of a token: a service user bound to scopes and principals, or a person with his or her own rights."""
     if token.user.kind == User.Kind.PERSON:
-        return Actor(user=token.user, address=address, correlation_id=correlation_id)
-    principals = None if token.all_principals else frozenset(token.principals.values_list("pk", flat=True))
+        return Actor(user=token.user, address=address, correlation_id=correlation_id, read_grants=recent_grants)
     return Actor(
         user=token.user,
         scopes=frozenset(token.scopes),
-        principals=principals,
+        principals=token.bound_to,
         address=address,
         correlation_id=correlation_id,
     )

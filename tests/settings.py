@@ -36,3 +36,5 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(HITL_HOME / "test.sqlite3")}
     pragmas = DATABASES["default"]["OPTIONS"]["init_command"]
     DATABASES["default"]["OPTIONS"]["init_command"] = pragmas.replace("synchronous=FULL", "synchronous=OFF")
+
+HITL_LOOKUP_SECONDS = 0.0  # a change acts at once; tests of the remembering switch it on

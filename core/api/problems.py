@@ -65,6 +65,8 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="Stable; what a program should look at.")
     errors = ProblemFieldSerializer(many=True, required=False)  # type: ignore[assignment]  # a field, not .errors
     current_version = serializers.IntegerField(required=False)
+    current_status = serializers.CharField(required=False, help_text="Of the task, where its status is the reason.")
+    assigned_to = serializers.CharField(required=False, help_text="Who holds the task, where that is the reason.")
 
 
 @dataclass(frozen=True)

@@ -69,3 +69,9 @@ class FeedQuery(StrictQuery):
         required=False, default=0, min_value=0, max_value=2**63 - 1, help_text="The last position you have."
     )
     limit = serializers.IntegerField(required=False, default=100, min_value=1, max_value=500)
+
+
+class PageQuery(StrictQuery):
+    """`limit` and `cursor` alone."""
+
+    paged = True

@@ -13,7 +13,7 @@ from core.api import KeysetPagination
 from tasks_app import selectors
 from tasks_app.actors import Actor
 from tasks_app.api.base import TaskView, problems
-from tasks_app.api.filters import FeedQuery, PendingQuery, TaskQuery
+from tasks_app.api.filters import FeedQuery, PageQuery, PendingQuery, TaskQuery
 from tasks_app.api.idempotency import idempotent, still_visible
 from tasks_app.api.serializers import (
     EVENT_COLUMNS,
@@ -122,13 +122,14 @@ class Timeline(TaskView):
     @extend_schema(
         operation_id="list_task_events",
         parameters=PAGING,
-        responses={200: page_schema("TimelinePage", EventOut, BySequence), **problems(404)},
+        responses={200: page_schema("TimelinePage", EventOut, BySequence), **problems(400, 404)},
         tags=["events"],
     )
     def get(self, request: Request, task_id: str) -> Response:
         """What happened to one task, in order."""
         if not selectors.visible_tasks(self.actor).filter(pk=task_id).exists():
             raise TaskNotFound
+        PageQuery(data=request.query_params).is_valid(raise_exception=True)
         pages = BySequence()
         rows = pages.paginate_queryset(TaskEvent.objects.filter(task_id=task_id).values(*EVENT_COLUMNS), request)
         return pages.get_paginated_response([event_out(row) for row in rows])

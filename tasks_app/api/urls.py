@@ -2,7 +2,6 @@ from django.urls import path
 
 from tasks_app.api import lists, schema, views
 
-
 __all__ = ["schema", "urlpatterns"]  # importing the schema registers it
 
 urlpatterns = [

@@ -1,6 +1,5 @@
 """The calls about one task. Thin: read, call the service, answer."""
 
-
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request

@@ -2,6 +2,7 @@
 
 from tasks_app.models.access import AdapterToken, Scope
 from tasks_app.models.catalog import Principal, TaskType, Team, TeamMembership
+from tasks_app.models.checkpoint import Checkpoint
 from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
 from tasks_app.models.people import User
@@ -10,6 +11,7 @@ from tasks_app.models.task import HumanTask
 
 __all__ = [
     "AdapterToken",
+    "Checkpoint",
     "EventOutbox",
     "FeedHead",
     "HumanTask",

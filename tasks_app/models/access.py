@@ -44,6 +44,9 @@ class AdapterToken(models.Model):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 
+    # The ids of `principals` where they bind, filled by tasks_app.tokens.resolve; None: no principal binds.
+    bound_to: frozenset[str] | None = None
+
     class Meta:
         ordering = ["name", "-created_at"]
         verbose_name = _("token")

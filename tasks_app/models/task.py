@@ -311,13 +311,15 @@ class HumanTask(models.Model):
     ) -> None:
         """Reload. The protected status is put aside for the reload of this instance alone, and back if it fails.
 
-        django-fsm-2's own mixin switches the protection off on the class, which leaks into other threads.
+        django-fsm-2's own mixin switches the protection off on the class, which leaks into other threads. What is put
+        aside looks deferred to Django, which then would not reload it: so the fields are named.
         """
+        if fields is None:
+            deferred = self.get_deferred_fields()
+            fields = [field.attname for field in self._meta.concrete_fields if field.attname not in deferred]
         before = self.__dict__.pop("status", None)
         try:
-            super().refresh_from_db(
-                using=using, fields=None if fields is None else list(fields), from_queryset=from_queryset
-            )
+            super().refresh_from_db(using=using, fields=list(fields), from_queryset=from_queryset)
         finally:
             if before is not None:
                 self.__dict__.setdefault("status", before)

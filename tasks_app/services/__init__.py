@@ -9,7 +9,15 @@ from tasks_app.services.escalate import escalate_task, expire_task, withdraw_tas
 from tasks_app.services.notes import comment_on_task
 from tasks_app.services.resolve import Decision, decide_task, resolve_task
 from tasks_app.services.reveal import erase_details, reveal_detail
-from tasks_app.services.work import assign_task, claim_next_task, claim_task, release_task, route_task, start_task
+from tasks_app.services.work import (
+    assign_task,
+    claim_next_task,
+    claim_task,
+    release_task,
+    return_tasks_of,
+    route_task,
+    start_task,
+)
 
 __all__ = [
     "Decision",
@@ -25,6 +33,7 @@ __all__ = [
     "open_task",
     "release_task",
     "resolve_task",
+    "return_tasks_of",
     "reveal_detail",
     "route_task",
     "start_task",

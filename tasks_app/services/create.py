@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from jsonschema import Draft202012Validator
 
 from core import clock, crypto
+from core.recent import Recent
 from tasks_app import events, masking, permissions
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed
@@ -47,11 +48,13 @@ def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
     """Open a task; return it and whether it is new.
 
     With a `dedup_key` that an open task of the same principal carries, that task is returned instead: its occurrences
-    are counted, and its priority is raised where the newcomer's is higher.
+    are counted, and its priority is raised where the newcomer's is higher. A person's keys meet only that person's: a
+    guessed key must not show another team's task.
 
     Raises NotAllowed (the token does not speak for the principal) and InvalidInput naming the field.
     """
-    dedup_key = crypto.keyed_digest(new.principal_id, new.dedup_key) if new.dedup_key else None
+    whose = [] if actor.is_adapter else [actor.user.get_username()]
+    dedup_key = crypto.keyed_digest(new.principal_id, new.dedup_key, *whose) if new.dedup_key else None
     for _attempt in range(3):
         try:
             with transaction.atomic():
@@ -68,8 +71,14 @@ def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
     raise Conflict
 
 
+_kinds: Recent[str, TaskType | None] = Recent(
+    lambda slug: TaskType.objects.select_related("default_team").filter(pk=slug, is_active=True).first()
+)
+_principals: Recent[str, Principal | None] = Recent(lambda pk: Principal.objects.filter(pk=pk).first())
+
+
 def _kind(new: NewTask) -> TaskType:
-    kind = TaskType.objects.select_related("default_team").filter(pk=new.task_type, is_active=True).first()
+    kind = _kinds.get(new.task_type)
     if kind is None:
         known = ", ".join(TaskType.objects.filter(is_active=True).order_by("slug").values_list("slug", flat=True))
         raise InvalidInput(
@@ -85,7 +94,7 @@ def _principal(new: NewTask, actor: Actor) -> Principal:
         raise NotAllowed(_("This token may not open tasks for principal '%(id)s'.") % {"id": new.principal_id})
     if not permissions.can_create(actor, new.principal_id):
         raise NotAllowed(_("You may not open tasks."))
-    principal = Principal.objects.filter(pk=new.principal_id).first()
+    principal = _principals.get(new.principal_id)
     if principal is None and actor.is_adapter and actor.principals is None:
         principal, _created = Principal.objects.get_or_create(pk=new.principal_id)
     if principal is None or not principal.is_active:
@@ -142,7 +151,7 @@ def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, de
         principal=principal,
         adapter_name=new.adapter_name,
         priority=priority,
-        team=team_for(kind, principal.pk),
+        team=_teams.get((kind.pk, principal.pk), kind),
         requested_by=actor.user,
         follows=_followed(new, actor),
         created_at=now,
@@ -206,6 +215,9 @@ def team_for(kind: TaskType, principal_id: str) -> Team:
     named = Q(serves_all_principals=False, principals=principal_id)
     team = Team.objects.filter(named, task_types=kind, is_active=True).order_by("slug").first()
     return team or kind.default_team
+
+
+_teams: Recent[tuple[str, str], Team] = Recent(lambda key, kind: team_for(kind, key[1]))
 
 
 def similarity_key(task: HumanTask) -> str:

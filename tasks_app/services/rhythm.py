@@ -107,10 +107,13 @@ def changing(task_id: str, actor: Actor, *, expected_version: int | None = None)
 
 
 def lock(task_id: str) -> HumanTask | None:
-    """The task with its row locked until the end of the transaction (SQLite locks the database at BEGIN IMMEDIATE)."""
-    return (
-        HumanTask.objects.select_for_update(of=("self",))
-        .select_related("task_type", "team", "assigned_to", "resolved_by", "requested_by")
-        .filter(pk=task_id)
-        .first()
-    )
+    """The task with its row locked until the end of the transaction (SQLite locks the database at BEGIN IMMEDIATE).
+
+    Two statements, since PostgreSQL, having waited for a lock, reads the locked row anew but keeps the rows joined to
+    it as they were before: a holder who came meanwhile would be missing, and a task that changed teams would not be
+    found at all.
+    """
+    if not list(HumanTask.objects.select_for_update().filter(pk=task_id).values_list("pk")):
+        return None
+    related = ("task_type", "team", "assigned_to", "resolved_by", "requested_by")
+    return HumanTask.objects.select_related(*related).get(pk=task_id)

@@ -118,12 +118,17 @@ def route_task(
     return change.task
 
 
-def return_tasks_of(user: User, actor: Actor, *, reason: str) -> int:
-    """Give back to the queue what a person holds who left or was deactivated; return how many tasks that were."""
+def return_tasks_of(user: User, actor: Actor, *, reason: str, only_lost: bool = False) -> int:
+    """Give back to the queue what a person holds who left or was deactivated; return how many tasks that were.
+
+    With `only_lost`, only those that the person may no longer work on (who left one of several teams).
+    """
     held = list(HumanTask.objects.open().filter(assigned_to=user).values_list("pk", flat=True))
-    returned = 0
+    returned, holder = 0, Actor(user=user)
     for task_id in held:
         with changing(task_id, actor) as change:
+            if only_lost and permissions.can_work(holder, change.task):
+                continue
             if change.task.assigned_to_id == user.pk and change.task.status in TRANSITIONS["release"].sources:
                 change.move("release", reason=reason)
                 returned += 1

@@ -1,0 +1,5 @@
+"""The console's pages of endpoints and of what was sent to them, for administrators."""
+
+from notifications.admin import deliveries, endpoints
+
+__all__ = ["deliveries", "endpoints"]

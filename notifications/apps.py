@@ -1,0 +1,27 @@
+"""From event to outside: deliveries, channels, alerts."""
+
+from django.apps import AppConfig
+
+
+class NotificationsConfig(AppConfig):
+    name = "notifications"
+    verbose_name = "Notifications"
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from notifications import checks, jobs, models, notices  # noqa: F401  (checks registers itself)
+        from notifications.admin.base import administers
+        from tasks_app import registries, wakeup
+        from tasks_app.admin.home import register_card
+        from tasks_app.admin.site import Link, register_link
+
+        wakeup.register(jobs.nudge)
+        register_card(notices.undelivered_card)
+        register_card(notices.endpoints_card)
+        registries.register_task_note(notices.undelivered_notes)
+        register_link(Link("Webhook endpoints", "webhook", "notifications_endpoint_changelist", administers))
+        register_link(Link("Delivery log", "outbox", "notifications_delivery_changelist", administers))
+        # What a person configures is audited; the record of failures changes with every try.
+        volatile = ["secrets", "failing_since", "failures_in_a_row", "warned_at", "paused_until"]
+        auditlog.register(models.Endpoint, exclude_fields=volatile)

@@ -1,0 +1,25 @@
+"""Background jobs: a shell around the relay, and the nudge that wakes a worker after a commit."""
+
+from typing import Any, Final
+
+from celery import Celery, current_app, shared_task
+
+from notifications import relay
+from notifications.nudge import Nudger
+
+# A broker that is away or hangs costs one short try: the sweep finds what a nudge missed.
+_IMPATIENT: Final[dict[str, Any]] = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
+
+
+@shared_task(ignore_result=True)
+def drain() -> None:
+    relay.drain()
+
+
+def publish_drain(app: Celery = current_app) -> None:
+    options = {**app.conf.broker_transport_options, **_IMPATIENT}
+    with app.connection_for_write(transport_options=options) as connection:
+        app.send_task(drain.name, connection=connection, retry=False, expires=60)
+
+
+nudge = Nudger(publish_drain)

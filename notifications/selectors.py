@@ -1,0 +1,50 @@
+"""Questions about what is on its way. None of them reads deliveries that arrived."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db.models import Min, Q
+
+from notifications.models import Delivery, Endpoint
+from notifications.models import DeliveryQuerySet as Deliveries
+from notifications.models import EndpointQuerySet as Endpoints
+from tasks_app.models import EventOutbox
+
+COUNTED_TO: Final = 100
+"""A figure for people says '99+' beyond this, and costs the same however bad things are."""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits, and since when."""
+
+    undispatched: int
+    pending: int
+    oldest: datetime | None
+
+
+def undelivered_outcomes_of(task_id: str) -> Deliveries:
+    """The outcomes of one task that did not arrive and that nobody tries any more."""
+    return Delivery.objects.undelivered_outcomes().filter(task_id=task_id).select_related("endpoint")
+
+
+def count_undelivered_outcomes() -> int:
+    """How many outcomes did not arrive, counted to `COUNTED_TO`."""
+    return len(Delivery.objects.undelivered_outcomes().values_list("pk", flat=True)[:COUNTED_TO])
+
+
+def troubled_endpoints() -> Endpoints:
+    """Endpoints that fail now, and those switched off because they did."""
+    gave_up = Q(disabled_reason__in=[Endpoint.Disabled.GONE, Endpoint.Disabled.FAILING])
+    return Endpoint.objects.present().filter(Q(enabled=True, failing_since__isnull=False) | gave_up)
+
+
+def backlog() -> Backlog:
+    """Events not dispatched and deliveries not sent, for metrics."""
+    pending = Delivery.objects.filter(status=Delivery.Status.PENDING)
+    return Backlog(
+        undispatched=EventOutbox.objects.filter(dispatched_at__isnull=True).count(),
+        pending=pending.count(),
+        oldest=pending.aggregate(oldest=Min("created_at"))["oldest"],
+    )

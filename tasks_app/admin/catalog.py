@@ -1,0 +1,151 @@
+"""The catalogue in the console: task types, teams with their people, principals."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from jsonschema import Draft202012Validator, SchemaError
+from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from tasks_app import services
+from tasks_app.admin.actors import actor_of
+from tasks_app.admin.base import CatalogAdmin
+from tasks_app.admin.texts import rendered_markdown
+from tasks_app.models import Principal, TaskType, Team, TeamMembership, User
+from tasks_app.states import DECISIONS, Resolution
+
+
+def checked_schema(value: Any) -> dict[str, Any]:
+    """A JSON Schema, or a ValidationError that says what is wrong with it."""
+    if not isinstance(value, dict):
+        raise ValidationError(_("Give a JSON Schema as an object, or {} for none."))
+    try:
+        Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        raise ValidationError(_("This is not a JSON Schema: %(why)s") % {"why": error.message}) from error
+    return value
+
+
+class TaskTypeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A task type; its JSON columns are checked here, because a wrong one would break every task of the type."""
+
+    allowed_resolutions = forms.MultipleChoiceField(
+        label=gettext_lazy("Allowed resolutions"),
+        choices=[(r.value, r.label) for r in Resolution if r in DECISIONS],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=gettext_lazy("Rejecting and 'cannot complete' always ask for a text."),
+    )
+
+    def clean_context_schema(self) -> dict[str, Any]:
+        return checked_schema(self.cleaned_data["context_schema"])
+
+    def clean_resolution_schema(self) -> dict[str, Any]:
+        return checked_schema(self.cleaned_data["resolution_schema"])
+
+    def clean_safe_fields(self) -> list[str]:
+        value = self.cleaned_data["safe_fields"]
+        if not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            raise ValidationError(_('Give a list of names, such as ["line_item_id", "targeting.geo"].'))
+        return value
+
+
+@admin.register(TaskType)
+class TaskTypeAdmin(CatalogAdmin):
+    form = TaskTypeForm
+    fixed_fields = ("slug",)
+    list_display = ("label", "slug", "default_team", "default_priority", "shown_resolutions", "is_active")
+    list_select_related = ("default_team",)
+    readonly_fields = ("preview",)
+    fieldsets = (
+        (None, {"fields": ("label", "slug", "question", "is_active")}),
+        (
+            gettext_lazy("Work"),
+            {"fields": ("default_team", "default_priority", "usual_handling_minutes", "expires_after_hours")},
+        ),
+        (
+            gettext_lazy("Decision"),
+            {"fields": ("allowed_resolutions", "needs_second_reviewer", "instructions", "preview")},
+        ),
+        (
+            gettext_lazy("Form"),
+            {
+                "fields": ("safe_fields", "context_schema", "resolution_schema"),
+                "description": gettext_lazy(
+                    "Safe fields are shown as they come; everything else is searched for personal data and credentials."
+                ),
+            },
+        ),
+    )
+
+    @admin.display(description=gettext_lazy("Resolutions"))
+    def shown_resolutions(self, kind: TaskType) -> str:
+        return ", ".join(str(Resolution(name).label) for name in kind.allowed_resolutions if name in Resolution.values)
+
+    @admin.display(description=gettext_lazy("Preview of the instructions"))
+    def preview(self, kind: TaskType) -> SafeString:
+        return rendered_markdown(kind.instructions) if kind.pk else SafeString("–")
+
+
+class MembershipInline(TabularInline):  # type: ignore[misc]  # Unfold is untyped
+    model = TeamMembership
+    extra = 0
+    autocomplete_fields = ("user",)
+    verbose_name = gettext_lazy("member")
+    verbose_name_plural = gettext_lazy("members")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """To leave a team is a change of the team, and unlike its row nothing points at a membership."""
+        return bool(self.has_change_permission(request, obj))
+
+
+@admin.register(Team)
+class TeamAdmin(CatalogAdmin):
+    fixed_fields = ("slug",)
+    list_display = ("name", "slug", "shown_types", "members", "escalation_team", "is_active")
+    list_select_related = ("escalation_team",)
+    filter_horizontal = ("task_types", "principals")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "is_active", "escalation_team")}),
+        (gettext_lazy("Serves"), {"fields": ("task_types", "serves_all_principals", "principals")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        active = Count("memberships", filter=Q(memberships__user__is_active=True), distinct=True)
+        teams: QuerySet[Team] = super().get_queryset(request)
+        return teams.annotate(active_members=active).prefetch_related("task_types")
+
+    @admin.display(description=gettext_lazy("Task types"))
+    def shown_types(self, team: Team) -> str:
+        return ", ".join(kind.label for kind in team.task_types.all()) or "–"
+
+    @admin.display(description=gettext_lazy("Members"))
+    def members(self, team: Any) -> int:
+        return int(team.active_members)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:
+        """Whoever loses work by this change gives back what he or she holds of it, in the same transaction."""
+        team = form.instance
+        before = set(TeamMembership.objects.filter(team=team).values_list("user_id", flat=True)) if change else set()
+        super().save_related(request, form, formsets, change)
+        reason = _("no longer works for the team %(team)s") % {"team": team.name}
+        for person in User.objects.filter(pk__in=before):
+            returned = services.return_tasks_of(person, actor_of(request), reason=reason, only_lost=True)
+            if returned:
+                said = _("%(n)d tasks of %(person)s went back to the queue.")
+                self.message_user(request, said % {"n": returned, "person": person.get_username()})
+
+
+@admin.register(Principal)
+class PrincipalAdmin(CatalogAdmin):
+    fixed_fields = ("principal_id",)
+    list_display = ("principal_id", "name", "is_active")
+    search_fields = ("principal_id", "name")
+    fields = ("principal_id", "name", "is_active")

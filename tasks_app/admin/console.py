@@ -1,0 +1,49 @@
+"""The admin of human tasks: the queue and the task page in the places where Django's list and form would be."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from tasks_app.admin.actions import act, take_next
+from tasks_app.admin.actors import works_here
+from tasks_app.admin.queue import queue_page
+from tasks_app.admin.task_page import task_page
+from tasks_app.links import task_url
+from tasks_app.models import HumanTask
+
+
+@admin.register(HumanTask)
+class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
+    """Nothing is added, changed or deleted here by hand: there are no addresses for it."""
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("", wrap(queue_page), name="tasks_app_humantask_changelist"),
+            path("next/", wrap(take_next), name="tasks_app_humantask_next"),
+            path("<str:task_id>/change/", wrap(task_page), name="tasks_app_humantask_change"),
+            path("<str:task_id>/", wrap(_to_task)),
+            path("<str:task_id>/<slug:verb_name>/", wrap(act), name="tasks_app_humantask_act"),
+        ]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return works_here(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return works_here(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _to_task(request: HttpRequest, task_id: str) -> HttpResponse:
+    return HttpResponseRedirect(task_url(task_id))

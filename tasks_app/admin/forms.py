@@ -1,0 +1,96 @@
+"""The forms in the task page's dialogs. Each carries the version of the task that the reader saw."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.api.parser import BodyTooLarge, MalformedJSON, loads
+from tasks_app.admin.verbs import Verb
+
+MAX_TEXT: Final = 10_000
+TEXT_ROWS: Final = 4
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the choice fields offer for the task at hand: value and label."""
+
+    assigned_to: list[tuple[str, str]] = field(default_factory=list)
+    team: list[tuple[str, str]] = field(default_factory=list)
+    placeholder: list[tuple[str, str]] = field(default_factory=list)
+
+
+class ActionForm(forms.Form):
+    """One dialog's form: the fields that its verb asks for.
+
+    Choices are checked by the service, which knows who is entitled now: for a person who left the team since the page
+    was shown it has its own words.
+    """
+
+    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    back = forms.CharField(required=False, max_length=1_000, widget=forms.HiddenInput)
+
+    def __init__(self, verb: Verb, choices: Choices, schema: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(auto_id=f"{verb.name}_%s", **kwargs)
+        self.verb = verb
+        if verb.pick:
+            self.fields[verb.pick] = _choice(verb.pick, getattr(choices, verb.pick))
+        if verb.text:
+            self.fields["text"] = forms.CharField(
+                label=str(verb.text),
+                required=verb.text_required,
+                max_length=MAX_TEXT,
+                widget=forms.Textarea(attrs={"rows": TEXT_ROWS, "class": "c-input", "maxlength": MAX_TEXT}),
+                error_messages={"required": gettext_lazy("Write a text: it is what the other side will read.")},
+            )
+        if verb.modifications and schema:
+            self.fields["modifications"] = ModificationsField(schema)
+        first = next((bound for bound in self.visible_fields()), None)
+        if first is not None and first.field.required:
+            first.field.widget.attrs["autofocus"] = True
+
+    @property
+    def has_autofocus(self) -> bool:
+        """Whether a field takes the focus; else the button does, so that Enter is the decision."""
+        return any(bound.field.widget.attrs.get("autofocus") for bound in self.visible_fields())
+
+
+def _choice(name: str, choices: list[tuple[str, str]]) -> forms.Field:
+    labels = {
+        "assigned_to": gettext_lazy("Person"),
+        "team": gettext_lazy("Team"),
+        "placeholder": gettext_lazy("Masked value"),
+    }
+    return forms.CharField(
+        label=labels[name],
+        max_length=254,
+        widget=forms.Select(attrs={"class": "c-input"}, choices=[("", gettext_lazy("Choose …")), *choices]),
+        error_messages={"required": gettext_lazy("Choose one.")},
+    )
+
+
+class ModificationsField(forms.CharField):
+    """Modifications as a JSON object; empty means none."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        described = schema.get("description") or gettext_lazy("an object of the fields to change and their new values")
+        super().__init__(
+            label=gettext_lazy("Modifications (optional, JSON)"),
+            required=False,
+            help_text=described,
+            widget=forms.Textarea(
+                attrs={"rows": 3, "class": "c-input c-mono", "spellcheck": "false", "placeholder": '{"age_min": 18}'}
+            ),
+        )
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        text = super().clean(value)
+        if not text:
+            return {}
+        try:
+            return loads(text.encode())
+        except (MalformedJSON, BodyTooLarge) as error:
+            raise forms.ValidationError(_("This is not a JSON object: %(why)s") % {"why": error.detail}) from error

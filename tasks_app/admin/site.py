@@ -1,0 +1,73 @@
+"""What every page of the console stands in: the admin's own context, and the sidebar with its registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from tasks_app import selectors
+from tasks_app.admin.actors import actor_of, oversees, works_here
+
+
+def page_context(request: HttpRequest) -> dict[str, Any]:
+    """The context of a page of our own inside the admin's frame."""
+    return {**admin.site.each_context(request), "is_fullwidth": "1"}
+
+
+@dataclass(frozen=True)
+class Link:
+    """One entry of the sidebar. `view` is the name of an admin view; `icon` a Material symbol."""
+
+    title: str | Promise
+    icon: str
+    view: str
+    permission: Callable[[HttpRequest], bool] = works_here
+
+
+def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+    def allowed(request: HttpRequest) -> bool:
+        return request.user.has_perm(f"tasks_app.view_{model}")
+
+    return allowed
+
+
+_LINKS: Final[list[Link]] = [
+    Link(_("Task types"), "category", "tasks_app_tasktype_changelist", _may_view("tasktype")),
+    Link(_("Teams"), "groups", "tasks_app_team_changelist", _may_view("team")),
+    Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user")),
+    Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal")),
+    Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken")),
+    Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees),
+]
+
+
+def register_link(link: Link) -> None:
+    """Add an entry under Configuration. Other apps call this in `AppConfig.ready`."""
+    if link not in _LINKS:
+        _LINKS.insert(len(_LINKS) - 1, link)
+
+
+def _entry(link: Link) -> dict[str, Any]:
+    return {
+        "title": link.title,
+        "icon": link.icon,
+        "link": reverse_lazy(f"admin:{link.view}"),
+        "permission": link.permission,
+    }
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """The navigation, for the setting UNFOLD["SIDEBAR"]."""
+    queue = _entry(Link(_("Queue"), "inbox", "tasks_app_humantask_changelist"))
+    held = selectors.held_by(actor_of(request)) if works_here(request) else 0
+    if held:
+        queue |= {"badge": str(held), "badge_variant": "primary"}
+    return [
+        {"items": [_entry(Link(_("Home"), "home", "index")), queue]},
+        {"title": _("Configuration"), "separator": True, "items": [_entry(link) for link in _LINKS]},
+    ]

@@ -1,0 +1,153 @@
+"""A task's events as sentences, and the sentence that explains a conflict."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from django.utils.translation import gettext as _
+
+from tasks_app.actors import Actor
+from tasks_app.admin.texts import ago
+from tasks_app.models import HumanTask, TaskEvent, Team, User
+from tasks_app.states import EventType, Resolution
+
+SHOWN: Final = 60
+# Facts that leave the task as it is: they explain no conflict.
+NOTES: Final = (
+    EventType.COMMENTED,
+    EventType.RECURRED,
+    EventType.DETAIL_REVEALED,
+    EventType.DETAILS_ERASED,
+    EventType.SLA_WARNED,
+)
+_TONES: Final = {
+    EventType.COMPLETED: "green",
+    EventType.FAILED: "red",
+    EventType.ESCALATED: "violet",
+    EventType.COMMENTED: "blue",
+    EventType.DECISION_RECORDED: "blue",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the timeline."""
+
+    who: str
+    what: str
+    reason: str
+    at: datetime
+    ago: str
+    tone: str
+    is_comment: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    entries: list[Entry]
+    older: int
+
+
+def timeline_of(task: HumanTask, now: datetime) -> Timeline:
+    """The latest events of the task, the newest first. Three queries, however many events."""
+    events = list(
+        TaskEvent.objects.filter(task_id=task.pk).select_related("actor", "on_behalf_of").order_by("-seq")[:SHOWN]
+    )
+    snapshots = [orjson.loads(bytes(event.snapshot)) for event in events]
+    people = User.objects.in_bulk({s["assigned_to_id"] for s in snapshots if s.get("assigned_to_id")})
+    teams = Team.objects.in_bulk({s["team_id"] for s in snapshots if s.get("team_id")})
+    entries = []
+    for event, snapshot in zip(events, snapshots, strict=True):
+        kind = EventType(event.type)
+        person, team = people.get(snapshot.get("assigned_to_id")), teams.get(snapshot.get("team_id"))
+        entries.append(
+            Entry(
+                who=_who(event),
+                what=_what(
+                    kind, snapshot, "" if person is None else person.get_username(), "" if team is None else team.name
+                ),
+                reason=event.reason,
+                at=event.at,
+                ago=ago(event.at, now),
+                tone=_TONES.get(kind, "grey"),
+                is_comment=kind == EventType.COMMENTED,
+            )
+        )
+    return Timeline(entries, max(0, task.last_event_seq - len(entries)))
+
+
+def _who(event: TaskEvent) -> str:
+    if event.on_behalf_of is not None:
+        return _("%(person)s (through %(adapter)s)") % {
+            "person": event.on_behalf_of.get_username(),
+            "adapter": event.actor.get_username(),
+        }
+    return event.actor.get_username() if event.actor.kind != User.Kind.SYSTEM else _("The system")
+
+
+def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> str:
+    resolution = snapshot.get("resolution") or ""
+    decided = str(Resolution(resolution).label).lower() if resolution in Resolution.values else ""
+    sentences = {
+        EventType.CREATED: _("opened the task for %(team)s") % {"team": team},
+        EventType.ASSIGNED: _("assigned it to %(person)s") % {"person": person},
+        EventType.CLAIMED: _("took the task"),
+        EventType.STARTED: _("started to work on it"),
+        EventType.RELEASED: _("gave it back to the queue"),
+        EventType.ROUTED: _("routed it to %(team)s") % {"team": team},
+        EventType.DECISION_RECORDED: _("recorded a decision that needs a second reviewer")
+        if snapshot.get("stage") == 2
+        else _("decided otherwise than the first reviewer; the review starts again"),
+        EventType.COMPLETED: _("decided: %(resolution)s") % {"resolution": decided},
+        EventType.FAILED: _("decided: %(resolution)s") % {"resolution": decided},
+        EventType.ESCALATED: _("escalated it to %(team)s") % {"team": team},
+        EventType.WITHDRAWN: _("withdrew the task"),
+        EventType.EXPIRED: _("let it expire"),
+        EventType.COMMENTED: _("commented"),
+        EventType.DETAIL_REVEALED: _("revealed a masked value"),
+        EventType.DETAILS_ERASED: _("erased the masked values"),
+        EventType.RECURRED: _("reported it again"),
+        EventType.PRIORITY_CHANGED: _("changed the priority"),
+        EventType.SLA_WARNED: _("warned about the deadline"),
+    }
+    return sentences[kind]
+
+
+def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
+    """Why a form that was open no longer fits: `zoe has taken this task 2 min ago`, from the latest change."""
+    event = (
+        TaskEvent.objects.filter(task_id=task.pk)
+        .exclude(type__in=NOTES)
+        .select_related("actor", "on_behalf_of")
+        .order_by("-seq")
+        .first()
+    )
+    if event is None:
+        return _("This task has changed since you opened it.")
+    person = event.on_behalf_of or event.actor
+    if person.pk == actor.user.pk:
+        return _("You have changed this task %(ago)s, perhaps in another window.") % {"ago": ago(event.at, now)}
+    names = {
+        "who": _who(event),
+        "ago": ago(event.at, now),
+        "to": "" if task.assigned_to is None else task.assigned_to.get_username(),
+        "team": task.team.name,
+        "resolution": task.get_resolution_display().lower(),
+    }
+    sentences = {
+        EventType.ASSIGNED: _("%(who)s has assigned this task to %(to)s %(ago)s."),
+        EventType.CLAIMED: _("%(who)s has taken this task %(ago)s."),
+        EventType.STARTED: _("%(who)s has started to work on this task %(ago)s."),
+        EventType.RELEASED: _("%(who)s has given this task back to the queue %(ago)s."),
+        EventType.ROUTED: _("%(who)s has routed this task to %(team)s %(ago)s."),
+        EventType.DECISION_RECORDED: _("%(who)s has decided this task %(ago)s; it needs a second reviewer."),
+        EventType.COMPLETED: _("%(who)s has decided this task %(ago)s: %(resolution)s."),
+        EventType.FAILED: _("%(who)s has decided this task %(ago)s: %(resolution)s."),
+        EventType.ESCALATED: _("%(who)s has escalated this task to %(team)s %(ago)s."),
+        EventType.WITHDRAWN: _("%(who)s has withdrawn this task %(ago)s."),
+        EventType.EXPIRED: _("This task has expired %(ago)s."),
+        EventType.PRIORITY_CHANGED: _("%(who)s has changed the priority of this task %(ago)s."),
+    }
+    changed = _("%(who)s has changed this task %(ago)s.")
+    return sentences.get(EventType(event.type), changed) % names

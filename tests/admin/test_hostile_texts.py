@@ -1,0 +1,105 @@
+"""What adapters and people write is shown as text, whatever it is."""
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tasks_app.actors import Actor
+from tasks_app.models import HumanTask, Principal
+from tasks_app.services import claim_task, comment_on_task, escalate_task
+from tests.admin.conftest import QUEUE, ClientFor, Press, page_of
+from tests.cast import NewTaskFactory, add_to_team
+
+PAYLOADS = [
+    '<script>alert("p0wn")</script>',
+    '"><img src=x onerror=p0wn()>',
+    "'-p0wn()-'",
+    "{{ 7*7 }}{% p0wn %}",
+    '<svg onload="p0wn()">',
+    "</textarea></dialog><script>p0wn()</script>",
+    "javascript:p0wn()",
+    '" x-data="p0wn()" x-init="p0wn()',
+    '" autofocus onfocus="p0wn()',
+    "<iframe srcdoc='<script>p0wn()</script>'>",
+]
+
+
+class Danger(HTMLParser):
+    """Collects everything in a page through which a payload could run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        inert = {"value", "title", "placeholder", "aria-label"}
+        for name, value in attrs:
+            leads_home = name in {"href", "action"} and (value or "").startswith("/admin/")
+            if "p0wn" in f"{name}{value}" and name not in inert and not leads_home:
+                self.found.append(f"{tag}[{name}]={value}")
+        self.found += [f"{tag}[{name}]" for name, value in attrs if name.startswith("on")]
+        if tag in {"iframe", "object", "embed"}:
+            self.found.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem and "p0wn" in data:
+            self.found.append(f"{self.cdata_elem}: {data}")
+
+
+def dangers(response: Any) -> list[str]:
+    parser = Danger()
+    parser.feed(response.content.decode())
+    return parser.found
+
+
+def hostile_task(make_task: NewTaskFactory, payload: str) -> HumanTask:
+    return make_task(
+        adapter_name=payload[:64],
+        media_buy_id=payload,
+        creative_id=payload,
+        operation=payload,
+        error_detail=payload,
+        context_data={payload: payload, "nested": [{payload: [payload]}]},
+    )
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_it_shows_hostile_texts_as_texts(
+    payload: str, make_task: NewTaskFactory, ana: Actor, client_for: ClientFor, press: Press
+) -> None:
+    Principal.objects.filter(pk="acme_corp").update(name=payload)
+    task, twin = hostile_task(make_task, payload), hostile_task(make_task, payload)
+    claim_task(task.pk, ana)
+    comment_on_task(task.pk, ana, payload)
+    client = client_for("ana")
+    pages = [
+        client.get("/admin/"),
+        client.get(QUEUE, {"tab": "all"}),
+        client.get(QUEUE, {"tab": "all", "adapter": payload[:64], "back": payload, "q": ""}),
+        client.get(QUEUE, {"q": payload}),
+        client.get(page_of(task), {"back": payload}),
+        client.get(page_of(twin)),
+        press("ana", task, "reject", version=1, text=payload, back=payload, modifications=payload),
+        press("ana", task, "reject", version=2, text=payload, modifications="{}"),
+    ]
+    pages += [client.get(page_of(task)), client.get(QUEUE, {"tab": "closed"})]
+    assert [found for page in pages for found in dangers(page)] == []
+    assert any("p0wn" in page.content.decode() for page in pages)
+
+
+def test_it_shows_hostile_texts_of_a_lead_as_texts(
+    make_task: NewTaskFactory, sam: Actor, client_for: ClientFor
+) -> None:
+    add_to_team(sam.user, "leads", "lead")
+    task = make_task()
+    escalate_task(task.pk, sam, reason=PAYLOADS[1])
+    assert dangers(client_for("sam").get(page_of(task))) == []
+
+
+def test_its_search_for_danger_would_find_some() -> None:
+    """The control: the same look at a page that does not escape."""
+    for payload in (PAYLOADS[0], PAYLOADS[1], PAYLOADS[4]):
+        parser = Danger()
+        parser.feed(f"<p>{payload}</p>")
+        assert parser.found

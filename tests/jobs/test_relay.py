@@ -1,0 +1,458 @@
+"""From event to receiver: who hears of what, in which form, and what happens to an outcome."""
+
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from core import clock
+from notifications import relay, signing
+from notifications.models import Attempt, Delivery, Endpoint
+from notifications.relay import dispatch, own_webhook
+from tasks_app.actors import Actor, system_actor
+from tasks_app.models import EventOutbox, TaskType
+from tasks_app.services import Decision, claim_task, decide_task, expire_task, withdraw_task
+from tests.cast import NewTaskFactory
+from tests.jobs.receiver import Answer, Receiver, receiving
+from tests.jobs.relay_fixtures import EndpointFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def mission(settings: Settings, receiver: Receiver) -> Receiver:
+    """HITL_WEBHOOK_URL alone."""
+    settings.HITL_WEBHOOK_URL = receiver.url
+    return receiver
+
+
+def test_it_sends_the_missions_webhook_for_high_and_urgent(
+    mission: Receiver, make_task: NewTaskFactory, ana: Actor
+) -> None:
+    tasks = [make_task(priority=level, error_detail="PermissionError.PERMISSION_DENIED") for level in (1, 2, 3, 4)]
+    claim_task(tasks[3].pk, ana)
+    assert relay.drain() == 2
+    assert [message.json for message in mission.messages] == [
+        {
+            "task_id": task.pk,
+            "type": "creative_approval",
+            "priority": priority,
+            "detail": "PermissionError.PERMISSION_DENIED",
+            "principal": "acme_corp",
+        }
+        for task, priority in ((tasks[2], "high"), (tasks[3], "urgent"))
+    ]
+    assert mission.messages[0].headers["content-type"] == "application/json"
+
+
+def test_it_signs_with_the_secret_of_the_settings(
+    mission: Receiver, settings: Settings, make_task: NewTaskFactory
+) -> None:
+    settings.HITL_WEBHOOK_SECRET = signing.new_secret()
+    make_task(priority=4)
+    relay.drain()
+    [message] = mission.messages
+    Webhook(settings.HITL_WEBHOOK_SECRET).verify(message.body, dict(message.headers))
+    with pytest.raises(WebhookVerificationError):
+        Webhook(signing.new_secret()).verify(message.body, dict(message.headers))
+
+
+def test_it_follows_the_settings_with_one_endpoint(mission: Receiver, settings: Settings) -> None:
+    now = clock.now()
+    own_webhook.ensure(now)
+    own_webhook.ensure(now)
+    endpoint = Endpoint.objects.get()
+    assert len(endpoint.live_secrets(now)) == 1
+    settings.HITL_WEBHOOK_URL = ""
+    own_webhook.ensure(now)
+    endpoint.refresh_from_db()
+    assert (endpoint.enabled, endpoint.disabled_reason) == (False, "settings")
+    settings.HITL_WEBHOOK_URL = "https://hooks.example.com/next"
+    own_webhook.ensure(now)
+    endpoint.refresh_from_db()
+    assert (endpoint.enabled, endpoint.url) == (True, "https://hooks.example.com/next")
+
+
+def test_it_keeps_the_missions_webhook_under_20_kb_and_without_personal_data(
+    mission: Receiver, make_task: NewTaskFactory
+) -> None:
+    make_task(priority=4, error_detail="ops@acme.example says " + "\x07„é" * 6000, context_data={"password": "hunter2"})
+    relay.drain()
+    [message] = mission.messages
+    assert 19_900 < len(message.body) < 20_000
+    assert message.json["detail"].endswith("…")
+    assert b"ops@" not in message.body
+    assert b"hunter2" not in message.body
+
+
+def test_it_sends_again_with_the_same_id_and_bytes(make_task: NewTaskFactory, endpoint_at: EndpointFactory) -> None:
+    with receiving(Answer(500, body=b"down for a moment")) as receiver:
+        endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+        make_task()
+        start = clock.now()
+        assert relay.drain() == 1
+        delivery = Delivery.objects.get()
+        assert (delivery.status, delivery.attempts, delivery.delivered_at) == ("pending", 1, None)
+        assert delivery.next_attempt_at is not None
+        assert timedelta(seconds=4) <= delivery.next_attempt_at - start <= timedelta(seconds=16)
+        with clock.at(start + timedelta(seconds=20)):
+            assert relay.drain() == 1
+        first, second = receiver.messages
+    assert (first.id, first.body) == (second.id, second.body)
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) in (19, 20, 21)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts, delivery.event_id) == ("sent", 2, first.id)
+    tries = list(Attempt.objects.values_list("status", "answer"))
+    assert tries == [(500, "down for a moment"), (200, "ok")]
+    endpoint.refresh_from_db()
+    assert (endpoint.failing_since, endpoint.failures_in_a_row) == (None, 0)
+
+
+def test_it_tells_an_adapter_every_outcome_of_its_own_tasks_alone(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver, ana: Actor, bot: Actor, eve: Actor
+) -> None:
+    endpoint = endpoint_at(receiver.url, owner=bot.user)
+    completed, failed, withdrawn, expired = (make_task() for _ in range(4))
+    foreign = make_task(actor=eve, principal_id="globex")
+    decide_task(completed.pk, ana, Decision("approved"))
+    decide_task(failed.pk, ana, Decision("rejected", "the logo is cut off"))
+    withdraw_task(withdrawn.pk, bot)
+    TaskType.objects.update(expires_after_hours=1)
+    expire_task(expired.pk, system_actor())
+    decide_task(foreign.pk, ana, Decision("approved"))
+    relay.drain()
+    heard = {message.json["data"]["task_id"]: message for message in receiver.messages}
+    assert len(receiver.messages) == 4
+    assert {pk: message.json["type"] for pk, message in heard.items()} == {
+        completed.pk: "task.completed",
+        failed.pk: "task.failed",
+        withdrawn.pk: "task.withdrawn",
+        expired.pk: "task.expired",
+    }
+    resolutions = {pk: message.json["data"]["resolution"] for pk, message in heard.items()}
+    assert list(resolutions.values()).count("rejected") == 1
+    assert resolutions[expired.pk] == "expired"
+    assert b"logo" not in heard[failed.pk].body
+    for message in receiver.messages:
+        Webhook(endpoint.plain_secret).verify(message.body, dict(message.headers))  # type: ignore[attr-defined]
+
+
+def test_its_envelope_is_thin_and_as_documented(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver, ana: Actor
+) -> None:
+    endpoint_at(receiver.url)
+    task = make_task(
+        adapter_name="google_ad_manager",
+        media_buy_id="mb-1",
+        creative_id="cr-1",
+        operation="create_line_item",
+        priority=3,
+    )
+    decide_task(task.pk, ana, Decision("approved", "fine"))
+    relay.drain()
+    [message] = receiver.messages
+    assert message.json["timestamp"].endswith("Z")
+    assert message.json["data"] == {
+        "task_id": task.pk,
+        "task_type": "creative_approval",
+        "principal_id": "acme_corp",
+        "adapter_name": "google_ad_manager",
+        "status": "completed",
+        "priority": "high",
+        "resolution": "approved",
+        "media_buy_id": "mb-1",
+        "creative_id": "cr-1",
+        "operation": "create_line_item",
+        "version": 4,
+        "seq": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("filters", "heard"),
+    [
+        ({"event_types": []}, 8),
+        ({"event_types": ["task.created"]}, 4),
+        ({"event_types": ["task.created"], "min_priority": 3}, 2),
+        ({"event_types": ["task.created"], "task_types": ["compliance_review"]}, 1),
+        ({"event_types": ["task.created"], "principals": ["globex"]}, 1),
+        ({"event_types": ["task.created"], "adapter_name": "kevel"}, 1),
+        ({"event_types": ["task.created"], "principals": ["globex"], "adapter_name": "kevel"}, 0),
+    ],
+)
+def test_it_filters(
+    filters: dict[str, Any],
+    heard: int,
+    make_task: NewTaskFactory,
+    endpoint_at: EndpointFactory,
+    bot: Actor,
+    eve: Actor,
+) -> None:
+    endpoint_at("https://hooks.example.com/", **filters)
+    for task in (
+        make_task(priority=1, adapter_name="kevel"),
+        make_task(priority=4),
+        make_task("compliance_review", priority=2),
+    ):
+        withdraw_task(task.pk, bot)
+    task = make_task(actor=eve, principal_id="globex", priority=3)
+    withdraw_task(task.pk, eve)
+    relay.fan_out()
+    assert Delivery.objects.count() == heard
+
+
+def test_it_leaves_out_the_endpoint_of_an_inactive_adapter(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, bot: Actor
+) -> None:
+    endpoint_at("https://hooks.example.com/", owner=bot.user, event_types=[])
+    make_task()
+    bot.user.is_active = False
+    bot.user.save()
+    relay.fan_out()
+    assert not Delivery.objects.exists()
+
+
+def test_it_dispatches_once_and_in_batches(make_task: NewTaskFactory, endpoint_at: EndpointFactory) -> None:
+    endpoint_at("https://hooks.example.com/", event_types=[])
+    for _ in range(5):
+        make_task()
+    assert [relay.fan_out(limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert Delivery.objects.count() == 5
+    EventOutbox.objects.update(dispatched_at=None)
+    assert relay.fan_out() == 5
+    assert Delivery.objects.count() == 5
+
+
+def test_it_dispatches_again_without_doubles_after_an_interruption(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint_at("https://hooks.example.com/", event_types=[])
+    for _ in range(3):
+        make_task()
+    whole = dispatch._insert
+
+    def interrupted(*args: Any) -> None:
+        whole(*args)
+        raise DatabaseError("the connection is gone")
+
+    monkeypatch.setattr(dispatch, "_insert", interrupted)
+    with pytest.raises(DatabaseError):
+        relay.fan_out()
+    assert not Delivery.objects.exists()
+    assert EventOutbox.objects.filter(position=None, dispatched_at=None).count() == 3
+    monkeypatch.undo()
+    assert relay.fan_out() == 3
+    assert Delivery.objects.count() == 3
+    assert list(EventOutbox.objects.order_by("id").values_list("position", flat=True)) == [1, 2, 3]
+
+
+def test_it_asks_the_database_as_often_for_many_events_as_for_few(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory
+) -> None:
+    asked = []
+    for n in (2, 12):
+        for _ in range(n):
+            make_task()
+        endpoint_at("https://hooks.example.com/", event_types=[])
+        with CaptureQueriesContext(connection) as queries:
+            relay.fan_out()
+        asked.append(len(queries))
+    assert asked[0] == asked[1] <= 14
+
+
+def test_it_sends_the_events_of_a_task_in_order(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, ana: Actor
+) -> None:
+    with receiving(Answer(503)) as receiver:
+        endpoint_at(receiver.url, event_types=[])
+        task = make_task()
+        decide_task(task.pk, ana, Decision("approved"))
+        start = clock.now()
+        relay.drain()
+        assert [message.json["data"]["seq"] for message in receiver.messages] == [1]
+        with clock.at(start + timedelta(seconds=20)):
+            relay.drain()
+        assert [message.json["data"]["seq"] for message in receiver.messages] == [1, 1, 2, 3, 4]
+
+
+def test_it_does_not_keep_an_outcome_behind_an_event_that_is_refused_for_long(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, ana: Actor
+) -> None:
+    with receiving(Answer(500), Answer(500)) as receiver:
+        endpoint_at(receiver.url, event_types=["task.created", "task.completed"])
+        task = make_task()
+        decide_task(task.pk, ana, Decision("approved"))
+        start = clock.now()
+        for seconds in (0, 20):
+            with clock.at(start + timedelta(seconds=seconds)):
+                relay.drain()
+        assert [message.json["type"] for message in receiver.messages] == ["task.created"] * 2 + ["task.completed"]
+
+
+def test_it_disables_at_410_and_keeps_what_was_waiting_as_failed(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiving(otherwise=Answer(410)) as receiver:
+        endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+        make_task()
+        relay.drain()
+        endpoint.refresh_from_db()
+        assert (endpoint.enabled, endpoint.disabled_reason) == (False, "gone")
+        make_task()
+        relay.drain()
+        assert len(receiver.messages) == 1
+    assert list(Delivery.objects.values_list("status", flat=True)) == ["failed", "failed"]
+    assert "is disabled" in caplog.text
+
+
+def test_it_never_follows_a_redirect(make_task: NewTaskFactory, endpoint_at: EndpointFactory) -> None:
+    with receiving() as other, receiving(Answer(307, {"Location": other.url})) as receiver:
+        endpoint_at(receiver.url, event_types=["task.created"])
+        make_task()
+        relay.drain()
+        assert not other.messages
+    assert Delivery.objects.get().status == "pending"
+    assert Attempt.objects.get().answer_headers["location"] == other.url
+
+
+def test_it_honours_retry_after_for_the_whole_endpoint(make_task: NewTaskFactory, endpoint_at: EndpointFactory) -> None:
+    with receiving(Answer(429, {"Retry-After": "3600"})) as receiver:
+        endpoint_at(receiver.url, event_types=["task.created"])
+        make_task()
+        start = clock.now()
+        relay.drain()
+        make_task()
+        with clock.at(start + timedelta(minutes=59)):
+            relay.drain()
+        assert len(receiver.messages) == 1
+        with clock.at(start + timedelta(minutes=90)):
+            relay.drain()
+        assert len(receiver.messages) == 3
+
+
+def test_it_gives_up_after_ten_tries_over_three_days(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiving(otherwise=Answer(500)) as receiver:
+        endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+        make_task()
+        relay.fan_out()
+        moments, start = [], clock.now()
+        while (delivery := Delivery.objects.get()).next_attempt_at is not None:
+            endpoint.refresh_from_db()
+            moments.append(max(delivery.next_attempt_at, endpoint.paused_until or delivery.next_attempt_at))
+            with clock.at(moments[-1]):
+                assert relay.drain() == 1
+        assert (delivery.status, delivery.attempts, len(receiver.messages)) == ("failed", 10, 10)
+        assert len({(message.id, message.body) for message in receiver.messages}) == 1
+    assert timedelta(hours=60) < moments[-1] - start < timedelta(hours=90)
+
+
+def test_it_warns_and_then_disables_an_endpoint_dead_for_five_days(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, seen = clock.now(), {}
+    with receiving(otherwise=Answer(500)) as receiver:
+        endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+        for day in (0, 2, 3, 4, 5):
+            with clock.at(start + timedelta(days=day, minutes=day)):
+                make_task()
+                relay.drain()
+            endpoint.refresh_from_db()
+            seen[day] = (endpoint.warned_at is not None, endpoint.enabled)
+    assert seen == {0: (False, True), 2: (False, True), 3: (True, True), 4: (True, True), 5: (True, False)}
+    assert endpoint.disabled_reason == "failing"
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"failed"}
+    assert caplog.text.count("after five it is disabled") == 1
+
+
+def test_it_recovers_everything_missed_since_a_moment_once(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver
+) -> None:
+    endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+    make_task()
+    relay.drain()
+    start = clock.now()
+    endpoint.disable(Endpoint.Disabled.FAILING, now=start)
+    endpoint.save()
+    missed = [make_task() for _ in range(3)]
+    relay.drain()
+    endpoint.disable(Endpoint.Disabled.BY_HAND, now=start)
+    endpoint.save()
+    missed += [make_task() for _ in range(2)]
+    relay.drain()
+    with pytest.raises(dispatch.EndpointOff):
+        relay.recover_since(endpoint.pk, start)
+    endpoint.enable()
+    endpoint.save()
+    assert relay.recover_since(endpoint.pk, start) == 5
+    assert relay.recover_since(endpoint.pk, start) == 0
+    relay.drain()
+    assert relay.recover_since(endpoint.pk, start) == 0
+    assert {message.json["data"]["task_id"] for message in receiver.messages[1:]} == {task.pk for task in missed}
+    assert len(receiver.messages) == 6
+
+
+def test_it_redelivers_with_the_same_id_and_bytes(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver
+) -> None:
+    endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+    make_task()
+    relay.drain()
+    assert relay.redeliver([Delivery.objects.get().pk]) == 1
+    relay.drain()
+    first, second = receiver.messages
+    assert (first.id, first.body) == (second.id, second.body)
+    assert Attempt.objects.count() == 2
+    endpoint.disable(Endpoint.Disabled.BY_HAND, now=clock.now())
+    endpoint.save()
+    with pytest.raises(dispatch.EndpointOff):
+        relay.redeliver([Delivery.objects.get().pk])
+
+
+def test_it_signs_with_both_secrets_during_a_rotation(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver
+) -> None:
+    endpoint = endpoint_at(receiver.url, event_types=["task.created"])
+    old, new, start = endpoint.plain_secret, signing.new_secret(), clock.now()  # type: ignore[attr-defined]
+    endpoint.add_secret(new, now=start)
+    endpoint.save()
+    make_task()
+    relay.drain()
+    for secret in (old, new):
+        Webhook(secret).verify(receiver.messages[0].body, dict(receiver.messages[0].headers))
+    assert endpoint.live_secrets(start + timedelta(hours=23)) == [new, old]
+    assert endpoint.live_secrets(start + timedelta(hours=25)) == [new]
+    assert old not in orjson.dumps(endpoint.secrets).decode()
+
+
+def test_it_waits_while_a_secret_cannot_be_read_and_sends_the_others(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = endpoint_at(receiver.url, event_types=["task.created"], description="broken")
+    broken.secrets[0]["sealed"] = "gAAAAA"
+    broken.save()
+    endpoint_at(receiver.url, event_types=["task.created"])
+    make_task()
+    relay.drain()
+    assert len(receiver.messages) == 1
+    assert Delivery.objects.get(endpoint=broken).status == "pending"
+    assert "HITL_ENCRYPTION_KEYS" in caplog.text
+
+
+def test_it_logs_a_refused_address_as_a_try(
+    make_task: NewTaskFactory, endpoint_at: EndpointFactory, receiver: Receiver, settings: Settings
+) -> None:
+    endpoint_at(receiver.url, event_types=["task.created"])
+    settings.HITL_ALLOW_PRIVATE_HOSTS = []
+    make_task()
+    relay.drain()
+    assert not receiver.messages
+    tried = Attempt.objects.get()
+    assert (tried.status, tried.error) == (None, "unsafe_url")
+    assert "HITL_ALLOW_PRIVATE_HOSTS" in tried.detail

@@ -1,0 +1,45 @@
+"""What is remembered for a second is forgotten in time."""
+
+import time
+from typing import Any
+
+import pytest
+
+from core import clock
+from core.recent import Recent
+from tasks_app import tokens
+from tasks_app.models import AdapterToken, User
+
+
+def test_it_remembers_for_its_time_and_not_longer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.HITL_LOOKUP_SECONDS = 1.0
+    now, asked = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    recent: Recent[str, str] = Recent(lambda key: asked.append(key) or key.upper())  # type: ignore[func-returns-value]
+    assert [recent.get("a"), recent.get("a")] == ["A", "A"]
+    now[0] += 0.9
+    recent.get("a")
+    assert asked == ["a"]
+    now[0] += 0.2
+    recent.get("a")
+    assert asked == ["a", "a"]
+
+
+def test_it_never_remembers_that_there_was_nothing(settings: Any) -> None:
+    settings.HITL_LOOKUP_SECONDS = 60.0
+    answers: list[str | None] = [None, "here now"]
+    recent: Recent[str, str | None] = Recent(lambda key: answers.pop(0))
+    assert [recent.get("a"), recent.get("a"), recent.get("a")] == [None, "here now", "here now"]
+
+
+def test_it_sees_a_revocation_after_the_time(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, people: dict[str, User]
+) -> None:
+    settings.HITL_LOOKUP_SECONDS = 1.0
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    token, text = tokens.issue("laptop", people["ana"])
+    assert tokens.resolve(text) == token
+    AdapterToken.objects.filter(pk=token.pk).update(revoked_at=clock.now())
+    now[0] += 1.1
+    assert tokens.resolve(text) is None
