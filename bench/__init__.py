@@ -1,0 +1,1 @@
+"""The benchmark: this project beside the database's own limit and a frozen stock project. See bench/README.md."""
