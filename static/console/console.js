@@ -27,8 +27,11 @@
   document.addEventListener("keydown", function (event) {
     // Enter makes a new line in a text; with Ctrl or Cmd it sends.
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form && event.target.closest("dialog")) {
+      const main = event.target.form.querySelector("[data-main]");
       event.preventDefault();
-      event.target.form.requestSubmit(event.target.form.querySelector("[data-main]"));
+      if (main) {
+        event.target.form.requestSubmit(main);
+      }
     }
     const typing = event.target.closest("input, textarea, select, [contenteditable], dialog");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {

@@ -11,7 +11,7 @@ from tasks_app import permissions, services
 from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.forms import ActionForm
-from tasks_app.admin.task_page import back_to_queue, find_task, form_for, gone_page, render_task
+from tasks_app.admin.task_page import back_to_queue, find_task, form_for, gone_page, render_task, subject_of
 from tasks_app.admin.timeline import what_happened
 from tasks_app.admin.verbs import VERBS, Verb
 from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotFound, WrongState
@@ -87,7 +87,7 @@ def _say_done(request: HttpRequest, verb: Verb, task: HumanTask, actor: Actor) -
             if task.stage == 2
             else _("The first reviewer decided otherwise; the review starts again.")
         )
-    name = f"{task.task_type.label} · {task.operation or task.creative_id or task.media_buy_id or task.task_id}"
+    name = f"{task.task_type.label} · {subject_of(task)}"
     if permissions.can_see(actor, task):
         messages.success(request, format_html('{} <a href="{}">{}</a>', done, task_url(task.task_id), name))
     else:

@@ -20,6 +20,7 @@ from tasks_app.admin.timeline import timeline_of
 from tasks_app.admin.verbs import Verb, offered
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, SealedDetail, Team
+from tasks_app.registries import notes_on
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Dialog:
     @property
     def takes_next(self) -> bool:
         return bool(self.verb.resolution)
+
+
+def subject_of(task: HumanTask) -> str:
+    """What the task is about, in a few words: operation and creative or media buy."""
+    parts = (task.operation, task.creative_id or task.media_buy_id)
+    return " · ".join(part for part in parts if part) or task.task_id
 
 
 def back_to_queue(back: str) -> str:
@@ -86,12 +93,11 @@ def render_task(
     dialogs = [_dialog(verb, task, choices, back, failed) for verb in verbs]
     if failed is not None and failed.verb not in verbs:
         dialogs.append(Dialog(failed.verb, failed, is_open=True, is_offered=False))
-    subject = " · ".join(part for part in (task.operation, task.creative_id or task.media_buy_id) if part)
     context = {
         **page_context(request),
         "title": task.task_type.label,
         "task": task,
-        "subject": subject or task.task_id,
+        "subject": subject_of(task),
         "priority": priority_label(task.priority),
         "status": status_label(task.status, task.resolution),
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
@@ -104,6 +110,7 @@ def render_task(
         "work": [dialog for dialog in dialogs if not dialog.verb.resolution and dialog.is_offered],
         "dialogs": [dialog for dialog in dialogs if not dialog.verb.direct],
         "notice": _notice(failed),
+        "notes": notes_on(task, actor),
         "revealed": revealed,
         "timeline": timeline_of(task, now),
         "related": lines_of(selectors.related_tasks(actor, task), actor, now),

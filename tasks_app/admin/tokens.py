@@ -23,7 +23,7 @@ from tasks_app.models.access import default_scopes
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """A new token: for an adapter with scopes and principals, or for a person, with that person's own rights."""
+    """A new token: for an adapter with scopes and principals, or for oneself, with one's own rights."""
 
     scopes = forms.MultipleChoiceField(
         label=gettext_lazy("Scopes"),
@@ -31,16 +31,8 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
         initial=default_scopes,
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=gettext_lazy(
-            "What an adapter's token may do. A person's token carries that person's rights instead."
-        ),
+        help_text=gettext_lazy("What an adapter's token may do. Your own token carries your own rights instead."),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "user" in self.fields:
-            holders = Q(kind__in=[User.Kind.SERVICE, User.Kind.PERSON], is_active=True)
-            self.fields["user"].queryset = User.objects.filter(holders).order_by("username")  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
@@ -80,6 +72,13 @@ class AdapterTokenAdmin(CatalogAdmin):
 
     def get_fields(self, request: HttpRequest, obj: AdapterToken | None = None) -> tuple[str, ...]:
         return self.add_fields if obj is None else self.view_fields
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """For adapters and for oneself: a token of somebody else would be that person's rights in one's own hands."""
+        if db_field.name == "user":
+            holders = Q(kind=User.Kind.SERVICE) | Q(pk=request.user.pk)
+            kwargs["queryset"] = User.objects.filter(holders, is_active=True).order_by("username")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """No field of a token changes: what is wrong is revoked and made anew."""

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from tasks_app.models import HumanTask, User
 
 ClientFor = Callable[[str], Client]
-Press = Callable[..., HttpResponse]
+Press = Callable[..., Any]
 
 QUEUE = "/admin/tasks_app/humantask/"
 
@@ -31,11 +30,10 @@ def client_for(people: dict[str, User]) -> ClientFor:
 def press(client_for: ClientFor) -> Press:
     """Send the form of one button, with the version that the person has seen."""
 
-    def send(username: str, task: HumanTask, verb: str, *, version: int | None = None, **fields: Any) -> HttpResponse:
+    def send(username: str, task: HumanTask, verb: str, *, version: int | None = None, **fields: Any) -> Any:
         url = reverse("admin:tasks_app_humantask_act", args=[task.pk, verb])
         sent = {"version": task.version if version is None else version, **fields}
-        answer: Any = client_for(username).post(url, sent)
-        return answer
+        return client_for(username).post(url, sent)
 
     return send
 

@@ -184,6 +184,14 @@ def test_it_wants_an_adapters_token_bound(client_for: ClientFor, bot: Actor) -> 
     assert not AdapterToken.objects.exists()
 
 
+def test_it_makes_tokens_for_nobody_else(client_for: ClientFor, root: Actor, ana: Actor) -> None:
+    client = administrator()
+    for person_ in (root, ana):
+        answer = client.post("/admin/tasks_app/adaptertoken/add/", {"name": "x", "user": person_.user.pk})
+        assert "not one of the available choices" in text_of(answer)
+    assert not AdapterToken.objects.exists()
+
+
 def test_it_revokes_a_token_by_post_with_the_right_alone(client_for: ClientFor, bot: Actor) -> None:
     token, text = tokens.issue("bot", bot.user)
     url = f"/admin/tasks_app/adaptertoken/{token.pk}/revoke/"

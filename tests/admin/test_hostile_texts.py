@@ -73,7 +73,7 @@ def test_it_shows_hostile_texts_as_texts(
     claim_task(task.pk, ana)
     comment_on_task(task.pk, ana, payload)
     client = client_for("ana")
-    pages = [
+    pages: list[Any] = [
         client.get("/admin/"),
         client.get(QUEUE, {"tab": "all"}),
         client.get(QUEUE, {"tab": "all", "adapter": payload[:64], "back": payload, "q": ""}),

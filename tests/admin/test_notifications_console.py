@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from notifications import relay
 from notifications.models import Delivery, Endpoint
 from tasks_app.actors import Actor
+from tasks_app.links import task_url
 from tasks_app.registries import notes_on
 from tasks_app.services import withdraw_task
 from tests.cast import NewTaskFactory
@@ -159,6 +160,7 @@ def test_it_shows_an_undelivered_outcome_on_the_task_and_on_the_home_page(
     home = console.get(reverse("admin:index")).content.decode()
     assert "Undelivered outcomes" in home
     assert "Failing receivers" in home
+    assert "did not reach the adapter" in console.get(task_url(task.pk)).content.decode()
     [note] = notes_on(task, root)
     assert "did not reach the adapter after 1 tries" in note.text
     assert note.url
