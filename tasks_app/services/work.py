@@ -55,7 +55,7 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
     with transaction.atomic():
         task = (
             selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
-            .select_related("task_type", "team")
+            .select_related("task_type", "team", "requested_by")
             .select_for_update(of=("self",), skip_locked=True)
             .first()
         )

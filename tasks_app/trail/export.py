@@ -10,7 +10,7 @@ from typing import Any, Final
 from tasks_app import chain
 from tasks_app.models import Checkpoint, FeedHead, TaskEvent
 from tasks_app.trail.checkpoints import BATCH, sent, trusted_keys
-from tasks_app.trail.rows import EVENT_COLUMNS, AuditEntry, EventRow, audit_entries, one_view
+from tasks_app.trail.rows import AuditEntry, EventRow, audit_entries, event_rows, one_view
 
 FORM: Final = "hitl-trail-1"
 
@@ -39,7 +39,7 @@ def lines(first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
 def _events(first: int, end: int) -> Iterator[dict[str, Any]]:
     for start in range(first, end + 1, BATCH):
         found = TaskEvent.objects.filter(outbox__position__gte=start, outbox__position__lt=min(start + BATCH, end + 1))
-        rows = [EventRow._make(row) for row in found.order_by("outbox__position").values_list(*EVENT_COLUMNS)]
+        rows = list(event_rows(found.order_by("outbox__position")))
         audited = audit_entries({row.task_id for row in rows})
         for row in rows:
             yield _event(row, audited.get(row.event_id, []))

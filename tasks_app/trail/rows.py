@@ -5,16 +5,16 @@ writes too (no floats are among the values), so that docs/verify_trail.py repeat
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, TextField
+from django.db.models import DateTimeField, Exists, JSONField, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from tasks_app import chain
@@ -26,7 +26,6 @@ AUDIT_COLUMNS: Final = (
     "id", "object_pk", "object_id", "object_repr", "serialized_data", "action", "changes_text", "changes", "actor_id",
     "cid", "remote_addr", "remote_port", "timestamp", "additional_data", "actor_email",
 )  # fmt: skip
-_JSON_COLUMNS: Final = ("serialized_data", "changes", "additional_data")
 
 
 class EventRow(NamedTuple):
@@ -81,8 +80,9 @@ def sha256(text: str) -> str:
 def audit_entries(task_ids: Iterable[str]) -> dict[str, list[AuditEntry]]:
     """The audit entries of these tasks, oldest first, by the event that they belong to ("" where they name none)."""
     found: dict[str, list[AuditEntry]] = {}
-    entries = LogEntry.objects.filter(content_type=_content_type(), object_pk__in=list(task_ids)).order_by("id")
-    for entry in _read(entries):
+    # By object_pk alone and without an order: else SQLite takes the index of content_type and reads all there are.
+    entries = _read(LogEntry.objects.filter(object_pk__in=list(task_ids)).order_by())
+    for entry in sorted(entries, key=lambda entry: int(entry["id"])):
         data = entry["additional_data"]
         event_id = data.get("event_id") if isinstance(data, dict) else None
         found.setdefault(str(event_id or ""), []).append(entry)
@@ -99,17 +99,64 @@ def _content_type() -> ContentType:
     return ContentType.objects.get_for_model(HumanTask)
 
 
-def _read(entries: Any) -> Iterator[AuditEntry]:
-    """The rows as plain values. JSON columns come as text: Django's own decoding costs half of a verification."""
-    as_text = {f"{name}_text_": Cast(name, TextField()) for name in _JSON_COLUMNS}
-    columns = [f"{name}_text_" if name in _JSON_COLUMNS else name for name in AUDIT_COLUMNS]
-    for row in entries.annotate(**as_text).values_list(*columns).iterator(chunk_size=2_000):
-        entry = dict(zip(AUDIT_COLUMNS, row, strict=True))
-        for name in _JSON_COLUMNS:
-            if entry[name] is not None:
-                entry[name] = orjson.loads(entry[name])
-        entry["timestamp"] = chain.moment(entry["timestamp"])
-        yield entry
+def _read(entries: QuerySet[Any]) -> Iterator[AuditEntry]:
+    kind = _content_type().pk
+    return (
+        entry
+        for entry in plain_rows(entries, ("content_type_id", *AUDIT_COLUMNS))
+        if entry.pop("content_type_id") == kind
+    )
+
+
+def plain_rows(selected: QuerySet[Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Rows of a model as JSON values, with moments as the trail writes them, in half of the time that `values()` takes.
+
+    JSON comes as text and is read here, and so do moments on SQLite: Django's own converters would cost more than all
+    the hashing.
+    """
+    fields = {field.attname: field for field in selected.model._meta.concrete_fields}
+    readers: dict[int, Callable[[Any], Any]] = {}
+    columns, as_text = [], {}
+    for index, name in enumerate(names):
+        if isinstance(fields[name], JSONField):
+            readers[index] = orjson.loads
+        elif isinstance(fields[name], DateTimeField):
+            readers[index] = moment_of if connection.vendor == "sqlite" else chain.moment
+        if readers.get(index) in (None, chain.moment):
+            columns.append(name)
+        else:
+            as_text[f"{name}_as_text"] = Cast(name, TextField())
+            columns.append(f"{name}_as_text")
+    for row in selected.annotate(**as_text).values_list(*columns).iterator(chunk_size=2_000):
+        values = list(row)
+        for index, read in readers.items():
+            if values[index] is not None:
+                values[index] = read(values[index])
+        yield dict(zip(names, values, strict=True))
+
+
+def event_rows(selected: QuerySet[TaskEvent]) -> Iterator[EventRow]:
+    """Events with their place in the feed, in the order of the query."""
+    if connection.vendor != "sqlite":
+        yield from map(EventRow._make, selected.values_list(*EVENT_COLUMNS).iterator(chunk_size=2_000))
+        return
+    place = EVENT_COLUMNS.index("at")
+    columns = [*EVENT_COLUMNS[:place], "at_as_text", *EVENT_COLUMNS[place + 1 :]]
+    for row in selected.annotate(at_as_text=Cast("at", TextField())).values_list(*columns).iterator(chunk_size=2_000):
+        yield EventRow._make((*row[:place], read_moment(row[place]), *row[place + 1 :]))
+
+
+def moment_of(text: str) -> str:
+    """SQLite's `2026-01-31 12:00:00.000000` as the trail writes it."""
+    if len(text) == 26 and text[10] == " ":
+        return f"{text[:10]}T{text[11:]}Z"
+    return chain.moment(read_moment(text))
+
+
+def read_moment(text: str) -> datetime:
+    """A moment as Django stores it in SQLite: in UTC, without saying so."""
+    at = datetime.fromisoformat(text)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def leaf(event_hash: str, entries: Sequence[AuditEntry]) -> str:

@@ -6,7 +6,6 @@ checkpoints. Of each event only the 32 bytes of its digest stay in memory until 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
@@ -15,12 +14,11 @@ from django.db import connection
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from core import guards
-from tasks_app import chain
 from tasks_app.models import Checkpoint, EventOutbox, FeedHead, HumanTask, TaskEvent
 from tasks_app.trail import checks
 from tasks_app.trail.checkpoints import Sent, latest, sent, trusted_keys
 from tasks_app.trail.checks import Finding
-from tasks_app.trail.rows import EVENT_COLUMNS, EventRow, audit_entries, leaf, one_view, stray_entries
+from tasks_app.trail.rows import EventRow, audit_entries, event_rows, leaf, one_view, plain_rows, stray_entries
 
 BATCH: Final = 1_000
 TOLD: Final = 100  # findings kept; a trail that was rewritten has as many as rows
@@ -91,10 +89,9 @@ def _selected(task_id: str, since: int | None) -> QuerySet[TaskEvent]:
 
 def _chains(report: Report, selected: QuerySet[TaskEvent], leaves: bytearray) -> None:
     """The events of the selected tasks, a thousand or so at a time, never cutting a task in two."""
-    rows = map(EventRow._make, selected.values_list(*EVENT_COLUMNS).iterator(chunk_size=BATCH))
     batch: list[list[EventRow]] = []
     size = 0
-    for _task_id, group in groupby(rows, key=lambda row: row.task_id):
+    for _task_id, group in groupby(event_rows(selected), key=lambda row: row.task_id):
         batch.append(list(group))
         size += len(batch[-1])
         if size >= BATCH:
@@ -141,11 +138,10 @@ def _told(group: Sequence[EventRow]) -> dict[str, Any]:
 
 
 def _rows(task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The tasks as they are stored, in the plain values of a snapshot. (Model instances would cost twice the time.)"""
+    """The tasks as they are stored, in the plain values of a snapshot."""
     names = [field.attname for field in HumanTask._meta.concrete_fields]
-    found = HumanTask.objects.filter(pk__in=list(task_ids)).values_list(*names)
-    plain = ([chain.moment(value) if isinstance(value, datetime) else value for value in row] for row in found)
-    return {row["task_id"]: row for row in (dict(zip(names, values, strict=True)) for values in plain)}
+    rows = plain_rows(HumanTask.objects.filter(pk__in=list(task_ids)), names)
+    return {row["task_id"]: row for row in rows}
 
 
 def _whole(report: Report) -> None:
