@@ -127,7 +127,7 @@ def _limit_wait(how_long: str) -> None:
 def _replay(
     request: Request, key: str, fingerprint: str, may_replay: Callable[[Actor, dict[str, Any]], bool]
 ) -> Response:
-    record = IdempotencyRecord.objects.filter(user_id=request.user.pk, key=key).first()
+    record = IdempotencyRecord.objects.filter(user=actor_of(request).user, key=key).first()
     if record is None:
         # Thrown away between our insert and now: its 72 hours are over, and the key is free again.
         raise InFlight
