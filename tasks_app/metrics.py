@@ -1,7 +1,7 @@
 """The numbers, from one registry: the home page, `GET /api/v1/metrics/summary/` and Prometheus read the same.
 
-What is open is counted over open rows; what is past comes from the hours of tasks_app/summaries.py. So nothing here costs
-more with the number of closed tasks. `notifications` registers its own figures in `AppConfig.ready`.
+What is open is counted over open rows; what is past comes from the hours of tasks_app/summaries.py. So nothing here
+costs more with the number of closed tasks. `notifications` registers its own figures in `AppConfig.ready`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

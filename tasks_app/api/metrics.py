@@ -78,7 +78,7 @@ class _Registry:
 
 
 def prometheus(request: HttpRequest) -> HttpResponse:
-    """`GET /metrics` for a scraper, with `Authorization: Bearer` and HITL_METRICS_TOKEN; without one it is switched off."""
+    """`GET /metrics` for a scraper, with HITL_METRICS_TOKEN as bearer; without one it is switched off."""
     token = settings.HITL_METRICS_TOKEN
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not token:

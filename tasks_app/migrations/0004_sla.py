@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', '0002_catalogue'),
+        ('tasks_app', '0003_checkpoint'),
     ]
 
     operations = [

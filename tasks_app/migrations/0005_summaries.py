@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', '0003_sla'),
+        ('tasks_app', '0004_sla'),
     ]
 
     operations = [

@@ -59,7 +59,7 @@ def test_it_says_what_to_do_in_every_alert() -> None:
 
 
 def test_its_dashboard_is_what_the_builder_writes() -> None:
-    assert DASHBOARD == build.dashboard()
+    assert build.dashboard() == DASHBOARD
 
 
 def test_it_evaluates_every_expression(scrape: str, tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ NUMBERS = [
         value(raw)
         for raw in (
             b"NaN", b"-NaN", b"nan", b"Infinity", b"-Infinity", b"+Infinity", b"infinity", b"Inf", b"-inf",
-            b"1e999", b"-1e999", b"1E+400", b"1e309", b"-1.8e308", b"1e19", b"1.797e308", b"[1e999]", b'{"x": [1, 2, 1e999]}',
+            b"1e999", b"-1e999", b"1E+400", b"1e309", b"-1.8e308", b"1e19", b"1.797e308", b"[1e999]",
+            b'{"x": [1, 2, 1e999]}',
             b"[NaN]", b'{"x": Infinity}', b"9" * 400 + b".0", b"1" + b"0" * 309,
             b"9" * 5000, b"-" + b"9" * 5000, b"1" + b"0" * 4999,
             b"[" + b"7" * 5000 + b"]", b'{"n": ' + b"8" * 5000 + b"}",

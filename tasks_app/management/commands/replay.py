@@ -1,4 +1,4 @@
-"""`manage.py replay FILE --format servicenow|columns.toml [--json]`: what the deadlines would have seen of a past log."""
+"""`manage.py replay FILE --format servicenow|columns.toml [--json]`: what deadlines would have seen of a past log."""
 
 from pathlib import Path
 from typing import Any, Final
