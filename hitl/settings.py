@@ -222,6 +222,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": HITL_CHECKPOINT_SECONDS,
         "options": {"expires": 300},
     },
+    "roll-up": {"task": "tasks_app.jobs.roll_up", "schedule": 15.0, "options": {"expires": 60}},
     "tidy-up": {"task": "tasks_app.jobs.tidy_up", "schedule": 3600.0, "options": {"expires": 1800}},
 }
 
@@ -245,6 +246,8 @@ REST_FRAMEWORK = {
 }
 # How long tokens, grants and the catalogue are remembered by a process; 0: never.
 HITL_LOOKUP_SECONDS = env.float("HITL_LOOKUP_SECONDS", default=1.0)
+# What a Prometheus server sends as bearer token to read /metrics; empty: switched off.
+HITL_METRICS_TOKEN = env.str("HITL_METRICS_TOKEN", default="")
 # Requests per minute and token; 0 switches the limit off.
 HITL_RATE_LIMIT = env.int("HITL_RATE_LIMIT", default=1200)
 

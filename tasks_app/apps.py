@@ -22,5 +22,7 @@ class TasksAppConfig(AppConfig):
         # Tasks write their own entries in `events.record()`; auditlog's signals serve the configuration.
         for model in (models.TaskType, models.Team, models.TeamMembership, models.Principal):
             auditlog.register(model)
+        for promise in (models.BusinessCalendar, models.SLAPolicy, models.SLAStep):
+            auditlog.register(promise)
         auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"])
         auditlog.register(models.User, exclude_fields=["password", "last_login"])

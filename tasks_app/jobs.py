@@ -2,7 +2,10 @@
 
 from celery import shared_task
 
-from tasks_app import housekeeping, timers
+from core import clock
+from tasks_app import housekeeping, metrics, summaries, timers
+from tasks_app.actors import system_actor
+from tasks_app.services import recompute_open_tasks
 from tasks_app.trail import checkpoints
 
 
@@ -10,6 +13,18 @@ from tasks_app.trail import checkpoints
 def sweep_timers() -> None:
     while timers.sweep() == timers.BATCH:
         pass
+    metrics.note_sweep(clock.now())
+
+
+@shared_task(ignore_result=True)
+def roll_up() -> None:
+    while summaries.roll_up() == summaries.BATCH:
+        pass
+
+
+@shared_task(ignore_result=True)
+def recompute_deadlines(reason: str = "") -> None:
+    recompute_open_tasks(system_actor(), reason=reason)
 
 
 @shared_task(ignore_result=True)

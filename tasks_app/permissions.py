@@ -116,6 +116,11 @@ def can_escalate(actor: Actor, task: HumanTask) -> bool:
     return actor.is_system or _leads(actor, task) or (_holds(actor, task) and _serves(actor, task))
 
 
+def can_hold(actor: Actor, task: HumanTask) -> bool:
+    """Put on hold, take up again, put off the expiry: its holder, a lead, a timer."""
+    return can_release(actor, task)
+
+
 def can_withdraw(actor: Actor, task: HumanTask) -> bool:
     """The requester, where the operation is moot; an adapter also for its principals' other tasks."""
     if actor.is_adapter:
@@ -145,6 +150,8 @@ def available_actions(actor: Actor, task: HumanTask) -> list[str]:
         "complete": (status in WAITING and can_claim(actor, task))
         or (status in HELD and mine and can_decide(actor, task)),
         "release": status in HELD and can_release(actor, task),
+        "hold": status in HELD and task.held_since is None and can_hold(actor, task),
+        "resume": task.held_since is not None and can_hold(actor, task),
         "assign": status in OPEN and can_assign(actor, task),
         "route": status in OPEN and status != "in_progress" and can_route(actor, task),
         "escalate": status in OPEN and can_escalate(actor, task),

@@ -68,6 +68,11 @@ class EventType(TextChoices):
     DETAILS_ERASED = "task.details_erased", _("Masked values erased")
     PRIORITY_CHANGED = "task.priority_changed", _("Priority changed")
     SLA_WARNED = "task.sla_warned", _("Deadline warning")
+    CHANNEL_NOTIFIED = "task.channel_notified", _("Channel notified")
+    DEADLINE_CHANGED = "task.deadline_changed", _("Deadline changed")
+    EXTENDED = "task.extended", _("Expiry put off")
+    HELD = "task.held", _("Put on hold")
+    RESUMED = "task.resumed", _("Taken up again")
 
 
 OPEN: Final = frozenset({Status.PENDING, Status.ASSIGNED, Status.IN_PROGRESS, Status.ESCALATED})

@@ -7,7 +7,7 @@ stops the others.
 
 import logging
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
@@ -17,8 +17,11 @@ from core import clock
 from tasks_app.actors import Actor, system_actor
 from tasks_app.models import HumanTask
 from tasks_app.services.escalate import escalate
-from tasks_app.services.rhythm import Change
-from tasks_app.sla import deadlines
+from tasks_app.services.rhythm import Change, schedule
+from tasks_app.services.steps import take_due_steps
+from tasks_app.sla import policies
+from tasks_app.sla.clock import Plan
+from tasks_app.states import EventType
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +62,42 @@ def _act(task_id: str, actor: Actor) -> bool:
     if task is None:  # another sweep, or its end, was faster
         return False
     change = Change(task=task, actor=actor, now=now)
-    expiry = deadlines.expires_at(task.created_at, task.task_type.expires_after_hours)
-    if expiry is not None and expiry <= now:
+    return _do(change, policies.plan(task, policies.policy_of(task)))
+
+
+def _do(change: Change, plan: Plan) -> bool:
+    """The one thing that counts now: the end of a hold, the expiry, steps, the built-in escalation, a warning."""
+    task, now = change.task, change.now
+
+    def is_due(moment: datetime | None) -> bool:
+        return moment is not None and moment <= now
+
+    if is_due(plan.resumes_at):
+        change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=_("its follow-up time has come"))
+    elif plan.quiet_until is not None and plan.quiet_until > now:
+        return _wait(change)
+    elif is_due(plan.expires_at):
         change.move("expire", reason=_("nobody decided in time"))
-    else:
+    elif plan.steps and is_due(plan.steps[0][0]):
+        if not take_due_steps(change, plan):
+            return _wait(change)
+    elif is_due(plan.escalates_at):
         escalate(change, reason=_("overdue since %(due)s") % {"due": f"{task.due_by:%Y-%m-%d %H:%M} UTC"})
+    elif is_due(plan.warns_of_expiry_at):
+        change.change(EventType.SLA_WARNED, lambda: task.warn_of_expiry(now=now), reason=_ending(plan))
+    else:
+        return _wait(change)
     return True
+
+
+def _ending(plan: Plan) -> str:
+    return _("it expires at %(end)s unless it is decided or extended") % {
+        "end": f"{plan.expires_at:%Y-%m-%d %H:%M} UTC"
+    }
+
+
+def _wait(change: Change) -> bool:
+    """Nothing to tell: write the timer that holds now."""
+    schedule(change.task, now=change.now)
+    change.task.save(update_fields=["next_timer_at"])
+    return False

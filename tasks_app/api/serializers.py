@@ -97,6 +97,13 @@ class ReasonIn(StrictSerializer):
     reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
 
 
+class HoldIn(StrictSerializer):
+    reason = serializers.CharField(max_length=TEXT, help_text="For whom or what the task waits.")
+    follow_up_at = serializers.DateTimeField(
+        help_text="ISO 8601 with offset, at most 90 days ahead: the hold ends by itself then."
+    )
+
+
 class RouteIn(StrictSerializer):
     team = serializers.CharField(max_length=50, help_text="The other team's slug.")
     reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
@@ -155,10 +162,59 @@ class TaskOut(serializers.Serializer[Any]):
     occurrences = serializers.IntegerField()
     last_seen_at = serializers.DateTimeField()
     is_overdue = serializers.BooleanField()
+    assign_by = serializers.DateTimeField(allow_null=True, help_text="Until when somebody should have it.")
+    held_since = serializers.DateTimeField(allow_null=True, help_text="On hold: waiting for somebody else.")
+    follow_up_at = serializers.DateTimeField(allow_null=True)
+    held_reason = serializers.CharField()
 
 
 class TaskDetailOut(TaskOut):
     allowed_actions = serializers.ListField(child=serializers.CharField(), help_text="What you may do with it now.")
+
+
+class SpanOut(serializers.Serializer[Any]):
+    """A stretch of time."""
+
+    to = serializers.DateTimeField()
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is no name for a Python attribute.
+        return {"from": serializers.DateTimeField(), **super().get_fields()}
+
+
+class ClockOut(serializers.Serializer[Any]):
+    """One clock of a task."""
+
+    clock = serializers.ChoiceField(choices=["to_assign", "assigned_to_resolve", "to_resolve"])
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not the serializer's own label
+    begins = serializers.DateTimeField()
+    target_minutes = serializers.FloatField()
+    used_minutes = serializers.FloatField(help_text="What counted so far, or until the clock was stopped.")
+    deadline = serializers.DateTimeField()
+    is_met = serializers.BooleanField(allow_null=True, help_text="null while the clock runs.")
+    counted = SpanOut(many=True, help_text="The stretches that counted: of more than 60, the first and last 30.")
+    counted_in_all = serializers.IntegerField()
+
+
+class StepOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    text = serializers.CharField()
+
+
+class TaskClockOut(serializers.Serializer[Any]):
+    """Why a task's deadline is when it is."""
+
+    policy = serializers.CharField(allow_null=True, help_text="null: the defaults by priority.")
+    calendar = serializers.CharField()
+    time_zone = serializers.CharField()
+    is_explicit = serializers.BooleanField(help_text="The adapter gave the deadline; it never moves.")
+    due_by = serializers.DateTimeField(allow_null=True)
+    assign_by = serializers.DateTimeField(allow_null=True)
+    clocks = ClockOut(many=True)
+    held = SpanOut(many=True)
+    held_stops_clocks = serializers.BooleanField()
+    steps = StepOut(many=True, help_text="What happens next, unless the task ends before.")
+    explanation = serializers.ListField(child=serializers.CharField(), help_text="The same in words.")
 
 
 class EventOut(serializers.Serializer[Any]):
@@ -211,6 +267,10 @@ _PLAIN: Final = (
     "started_at",
     "occurrences",
     "last_seen_at",
+    "assign_by",
+    "held_since",
+    "follow_up_at",
+    "held_reason",
 )
 _PEOPLE: Final = ("assigned_to", "resolved_by", "requested_by")
 TASK_COLUMNS: Final = (

@@ -7,18 +7,27 @@ from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
 from tasks_app.models.people import User
 from tasks_app.models.sealed import SealedDetail
+from tasks_app.models.sla import BusinessCalendar, FiredStep, SLAPolicy, SLARevision, SLAStep
+from tasks_app.models.summary import HourSummary, SummaryHead
 from tasks_app.models.task import HumanTask
 
 __all__ = [
     "AdapterToken",
+    "BusinessCalendar",
     "Checkpoint",
     "EventOutbox",
     "FeedHead",
+    "FiredStep",
+    "HourSummary",
     "HumanTask",
     "IdempotencyRecord",
     "Principal",
+    "SLAPolicy",
+    "SLARevision",
+    "SLAStep",
     "Scope",
     "SealedDetail",
+    "SummaryHead",
     "TaskEvent",
     "TaskType",
     "Team",

@@ -5,7 +5,7 @@ locks the row, checks the permission, calls the transition and writes the task t
 """
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.db import models
@@ -19,12 +19,15 @@ from core.fields import KeyField
 from core.ids import TASK_PREFIX, new_id
 from tasks_app.models.catalog import Principal, TaskType, Team
 from tasks_app.models.people import User
+from tasks_app.models.sla import SLAPolicy
 from tasks_app.states import FINISHED, HELD, TRANSITIONS, WAITING, Priority, Resolution, Status
 
 # Free of parameters, so that SQLite too can prove that a query fits the partial indexes.
 IS_OPEN: Final = Q(completed_at__isnull=True)
 
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+# After a hold nobody is surprised by an escalation that had been waiting: timers leave the task alone this long.
+QUIET_AFTER_HOLD: Final = timedelta(minutes=15)
 DUE_OR_NEVER: Final = Coalesce(F("due_by"), Value(NEVER))
 
 # What matters next: escalated first, then the latest moment to begin, then priority, then age (ids sort by time).
@@ -142,6 +145,36 @@ class HumanTask(models.Model):
     start_by = models.DateTimeField(_("start by"))
     next_timer_at = models.DateTimeField(_("next timer"), null=True, blank=True)
 
+    # By which promise the deadlines were computed (tasks_app/sla); empty: the defaults by priority
+    sla_policy = models.ForeignKey(
+        SLAPolicy,
+        verbose_name=_("deadline policy"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
+    sla_priority = models.PositiveSmallIntegerField(
+        _("priority of the deadline"),
+        choices=Priority.choices,
+        null=True,
+        blank=True,
+        help_text=_("Stays when an escalation step raises the priority."),
+    )
+    assign_by = models.DateTimeField(_("assign by"), null=True, blank=True)
+    escalated_at = models.DateTimeField(_("last escalated"), null=True, blank=True)
+    first_assigned_at = models.DateTimeField(_("first assigned"), null=True, blank=True)
+    extended_to = models.DateTimeField(_("expiry put off to"), null=True, blank=True)
+    expiry_warned_at = models.DateTimeField(_("expiry warned"), null=True, blank=True)
+
+    # On hold: waiting for somebody else
+    held_since = models.DateTimeField(_("on hold since"), null=True, blank=True)
+    follow_up_at = models.DateTimeField(_("follow up"), null=True, blank=True)
+    held_reason = models.TextField(_("on hold because"), blank=True)
+    holds = models.JSONField(_("past holds"), default=list, blank=True)
+    quiet_until = models.DateTimeField(_("no timers until"), null=True, blank=True)
+
     # How it ended
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
     resolution = KeyField(_("resolution"), max_length=20, choices=Resolution.choices, blank=True)
@@ -185,6 +218,11 @@ class HumanTask(models.Model):
             models.CheckConstraint(condition=Q(priority__in=sorted(Priority.values)), name="task_priority_known"),
             models.CheckConstraint(
                 condition=Q(resolution__in=["", *sorted(Resolution.values)]), name="task_resolution_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(held_since__isnull=True, follow_up_at__isnull=True)
+                | Q(held_since__isnull=False, follow_up_at__isnull=False, status__in=sorted(HELD)),
+                name="task_hold_agrees",
             ),
             models.UniqueConstraint(
                 fields=["dedup_key"], condition=IS_OPEN & Q(dedup_key__isnull=False), name="task_open_dedup_key"
@@ -270,6 +308,7 @@ class HumanTask(models.Model):
     @_move("escalate")
     def escalate(self, *, team: Team, now: datetime) -> None:
         self.escalation_level += 1
+        self.escalated_at = now
         self.team = team
         self._hand_to(None, now)
 
@@ -283,9 +322,41 @@ class HumanTask(models.Model):
 
     # -- changes that are no transition
 
-    def change_priority(self, priority: int, *, now: datetime) -> None:
+    def change_priority(self, priority: int, *, now: datetime, moves_deadline: bool = True) -> None:
+        """A step of a policy raises a task in the queue, but its deadline stays what it was."""
         self.priority = priority
+        if moves_deadline:
+            self.sla_priority = priority
         self._changed(now)
+
+    def hold(self, *, until: datetime, reason: str, now: datetime) -> None:
+        self.held_since = now
+        self.follow_up_at = until
+        self.held_reason = reason
+        self._changed(now)
+
+    def resume(self, *, now: datetime) -> None:
+        self._end_hold(now)
+        self._changed(now)
+
+    def change_deadline(self, *, now: datetime) -> None:
+        self._changed(now)  # `schedule` has the arithmetic
+
+    def extend(self, *, to: datetime, now: datetime) -> None:
+        self.extended_to = to
+        self.expiry_warned_at = None
+        self._changed(now)
+
+    def warn_of_expiry(self, *, now: datetime) -> None:
+        self.expiry_warned_at = now
+
+    def _end_hold(self, now: datetime) -> None:
+        if self.held_since is None:
+            return
+        self.holds = [*self.holds, [self.held_since.astimezone(UTC).isoformat(), now.astimezone(UTC).isoformat()]]
+        self.held_since = self.follow_up_at = None
+        self.held_reason = ""
+        self.quiet_until = now + QUIET_AFTER_HOLD
 
     def _changed(self, now: datetime) -> None:
         self.version += 1
@@ -295,6 +366,9 @@ class HumanTask(models.Model):
         self.assigned_to = user
         self.assigned_at = None if user is None else now
         self.started_at = None
+        if user is not None and self.first_assigned_at is None:
+            self.first_assigned_at = now
+        self._end_hold(now)
         self._changed(now)
 
     def _end(self, resolution: str, detail: str, modifications: dict[str, Any], by: User | None, now: datetime) -> None:
@@ -304,12 +378,13 @@ class HumanTask(models.Model):
         self.resolved_by = by
         self.completed_at = now
         self.next_timer_at = None
+        self._end_hold(now)
         self._changed(now)
 
     def refresh_from_db(
         self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
     ) -> None:
-        """Reload. The protected status is put aside for the reload of this instance alone, and back if it fails.
+        """Reload. The protected status is put aside for this reload of named columns alone, and back if it fails.
 
         django-fsm-2's own mixin switches the protection off on the class, which leaks into other threads. What is put
         aside looks deferred to Django, which then would not reload it: so the fields are named.

@@ -5,8 +5,11 @@ actor, return the task as it stands after the change, and raise the errors of `t
 """
 
 from tasks_app.services.create import NewTask, open_task
-from tasks_app.services.escalate import escalate_task, expire_task, withdraw_task
+from tasks_app.services.escalate import escalate_task, expire_task, extend_task, withdraw_task
+from tasks_app.services.hold import hold_task, resume_task
 from tasks_app.services.notes import comment_on_task
+from tasks_app.services.policies import StepSpec, recompute_open_tasks, save_calendar, save_policy
+from tasks_app.services.priorities import change_priority
 from tasks_app.services.resolve import Decision, decide_task, resolve_task
 from tasks_app.services.reveal import erase_details, reveal_detail
 from tasks_app.services.work import (
@@ -22,7 +25,9 @@ from tasks_app.services.work import (
 __all__ = [
     "Decision",
     "NewTask",
+    "StepSpec",
     "assign_task",
+    "change_priority",
     "claim_next_task",
     "claim_task",
     "comment_on_task",
@@ -30,12 +35,18 @@ __all__ = [
     "erase_details",
     "escalate_task",
     "expire_task",
+    "extend_task",
+    "hold_task",
     "open_task",
+    "recompute_open_tasks",
     "release_task",
     "resolve_task",
+    "resume_task",
     "return_tasks_of",
     "reveal_detail",
     "route_task",
+    "save_calendar",
+    "save_policy",
     "start_task",
     "withdraw_task",
 ]

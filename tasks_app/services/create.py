@@ -17,10 +17,11 @@ from tasks_app import events, masking, permissions
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, Principal, TaskType, Team
+from tasks_app.services.priorities import reprioritise
 from tasks_app.services.rhythm import Change, schedule
 from tasks_app.services.texts import seal_originals
-from tasks_app.sla import deadlines
-from tasks_app.states import EventType, Priority
+from tasks_app.sla import policies
+from tasks_app.states import EventType
 
 _VARIES: Final = re.compile(r"\d+|\b[0-9a-f]{8,}\b", re.IGNORECASE)
 
@@ -123,7 +124,7 @@ def _recur(change: Change, new: NewTask, kind: TaskType) -> None:
     if priority > task.priority:
         change.change(
             EventType.PRIORITY_CHANGED,
-            lambda: task.change_priority(priority, now=change.now),
+            lambda: reprioritise(task, priority, change.now),
             reason=_("reported again"),
         )
     if task.occurrences == 2 or re.fullmatch(r"10+", str(task.occurrences)):
@@ -135,7 +136,7 @@ def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, de
     now = clock.now()
     _check_context(new, kind)
     priority = new.priority or kind.default_priority
-    due_by = _due_by(new, priority, now)
+    due_by = _explicit_due(new, now)
     masked = masking.mask_fields(
         {
             "media_buy_id": new.media_buy_id,
@@ -158,11 +159,13 @@ def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, de
         updated_at=now,
         last_seen_at=now,
         due_by=due_by,
-        due_is_explicit=new.due_by is not None or new.due_in_hours is not None,
+        due_is_explicit=due_by is not None,
+        sla_priority=priority,
         dedup_key=dedup_key,
         **masked.values,
     )
     task.similarity_key = similarity_key(task)
+    policies.apply(task)
     schedule(task, now=now)
     events.record(task, EventType.CREATED, actor, at=now, before=None)
     seal_originals(task.task_id, masked.originals, now)
@@ -185,7 +188,8 @@ def _check_context(new: NewTask, kind: TaskType) -> None:
         )
 
 
-def _due_by(new: NewTask, priority: int, now: datetime) -> datetime | None:
+def _explicit_due(new: NewTask, now: datetime) -> datetime | None:
+    """The due time that the caller gave; without one the policy's, or the default by priority, applies."""
     if new.due_by is not None and new.due_in_hours is not None:
         raise InvalidInput("due_by", _("give due_by or due_in_hours, not both."))
     if new.due_in_hours is not None:
@@ -196,7 +200,7 @@ def _due_by(new: NewTask, priority: int, now: datetime) -> datetime | None:
         if not now < new.due_by <= now + timedelta(days=366):
             raise InvalidInput("due_by", _("give a moment in the future, at most one year ahead."))
         return new.due_by
-    return deadlines.default_due(Priority(priority), now)
+    return None
 
 
 def _followed(new: NewTask, actor: Actor) -> HumanTask | None:

@@ -1,14 +1,19 @@
 """Escalation, withdrawal and expiry."""
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from django.utils.translation import gettext as _
 
 from tasks_app import permissions
 from tasks_app.actors import Actor
-from tasks_app.exceptions import NotAllowed
-from tasks_app.models import HumanTask
-from tasks_app.services.rhythm import Change, changing
+from tasks_app.exceptions import InvalidInput, NotAllowed
+from tasks_app.models import HumanTask, TaskEvent
+from tasks_app.services.rhythm import Change, changing, wrong_state
 from tasks_app.services.texts import masked_reason
-from tasks_app.states import OPEN
+from tasks_app.states import OPEN, EventType
+
+LONGEST_EXTENSION: Final = timedelta(days=90)
 
 
 def escalate_task(task_id: str, actor: Actor, *, reason: str = "", expected_version: int | None = None) -> HumanTask:
@@ -22,10 +27,10 @@ def escalate_task(task_id: str, actor: Actor, *, reason: str = "", expected_vers
     return change.task
 
 
-def escalate(change: Change, *, reason: str) -> None:
+def escalate(change: Change, *, reason: str) -> TaskEvent:
     """Escalate a task that is locked already."""
     team = change.task.team
-    change.move("escalate", team=team.escalation_team or team, reason=reason)
+    return change.move("escalate", team=team.escalation_team or team, reason=reason)
 
 
 def withdraw_task(task_id: str, actor: Actor, *, reason: str = "", expected_version: int | None = None) -> HumanTask:
@@ -45,4 +50,22 @@ def expire_task(task_id: str, actor: Actor) -> HumanTask:
         change.move(
             "expire", reason=_("nobody decided within %(n)d hours") % {"n": change.task.task_type.expires_after_hours}
         )
+    return change.task
+
+
+def extend_task(
+    task_id: str, actor: Actor, *, until: datetime, reason: str = "", expected_version: int | None = None
+) -> HumanTask:
+    """Put off the expiry of a task whose type expires: its holder or a lead. It is warned of again before."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        task = change.task
+        change.permit(permissions.can_hold(actor, task), _("Only its holder or a lead may put off the expiry."))
+        if task.status not in OPEN:
+            raise wrong_state(task, "extend")
+        if task.task_type.expires_after_hours is None:
+            raise InvalidInput("until", _("tasks of this type do not expire."))
+        if not change.now < until <= change.now + LONGEST_EXTENSION:
+            raise InvalidInput("until", _("give a moment in the future, at most 90 days ahead."))
+        text = masked_reason(change, reason)
+        change.change(EventType.EXTENDED, lambda: task.extend(to=until, now=change.now), reason=text)
     return change.task

@@ -16,7 +16,7 @@ from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
 from tasks_app.models import HumanTask, TaskEvent, User
 from tasks_app.permissions import can_see
-from tasks_app.sla import deadlines
+from tasks_app.sla import deadlines, policies
 from tasks_app.states import TRANSITIONS, EventType
 
 Permit = Callable[[Actor, HumanTask], bool]
@@ -73,21 +73,14 @@ def wrong_state(task: HumanTask, name: str) -> WrongState:
 
 
 def schedule(task: HumanTask, *, now: datetime) -> None:
-    """Write the queue key and the next timer from what they depend on.
-
-    A deadline counts as acted upon once the task was escalated after it had passed: the sweep escalates once, not for
-    ever.
-    """
+    """Write the deadlines, the queue key and the next timer from what they depend on."""
     if not task.is_open:
         return
-    kind = task.task_type
-    task.start_by = deadlines.start_by(task.due_by, task.created_at, kind.usual_handling_minutes)
-    handled = task.due_by is not None and task.due_by <= now and task.escalation_level > 0
-    task.next_timer_at = deadlines.next_timer(
-        due_by=task.due_by,
-        overdue_handled=handled,
-        expiry=deadlines.expires_at(task.created_at, kind.expires_after_hours),
-    )
+    plan = policies.plan(task, policies.policy_of(task))
+    task.assign_by = plan.assign.deadline if plan.assign else None
+    task.due_by = plan.due.deadline if plan.due else None
+    task.start_by = deadlines.start_by(task.due_by, task.created_at, task.task_type.usual_handling_minutes)
+    task.next_timer_at = plan.next_timer_at
 
 
 @contextmanager

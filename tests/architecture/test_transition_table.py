@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ from tasks_app.states import (
 from tests.cast import NewTaskFactory
 
 DOCUMENT = Path(settings.BASE_DIR) / "docs" / "state-machine.md"
+
+
+def hold(task: HumanTask, who: Actor) -> object:
+    return services.hold_task(task.pk, who, reason="waits for the buyer", follow_up_at=clock.now() + timedelta(days=1))
 
 
 def edges_of_the_table() -> set[tuple[str, str, str]]:
@@ -165,6 +170,22 @@ VERBS: dict[str, tuple[list[Step], Step, list[str]]] = {
         ),
         ["task.details_erased"],
     ),
+    "hold_task": ([CLAIM], lambda t, ana, sam, bot: hold(t, ana), ["task.held"]),
+    "resume_task": (
+        [CLAIM, lambda t, ana, sam, bot: hold(t, ana)],
+        lambda t, ana, sam, bot: services.resume_task(t.pk, ana),
+        ["task.resumed"],
+    ),
+    "extend_task": (
+        [CLAIM],
+        lambda t, ana, sam, bot: services.extend_task(t.pk, ana, until=clock.now() + timedelta(days=30)),
+        ["task.extended"],
+    ),
+    "change_priority": (
+        [],
+        lambda t, ana, sam, bot: services.change_priority(t.pk, sam, priority=4),
+        ["task.priority_changed"],
+    ),
     "return_tasks_of": (
         [CLAIM],
         lambda t, ana, sam, bot: services.return_tasks_of(ana.user, system_actor(), reason="deactivated"),
@@ -190,4 +211,5 @@ def test_every_verb_of_the_services_leaves_its_event(
 
 def test_no_verb_of_the_services_is_missing_here() -> None:
     verbs = {name for name in services.__all__ if name[0].islower()}
-    assert verbs - {"open_task"} == set(VERBS)
+    configuration = {"recompute_open_tasks", "save_calendar", "save_policy"}
+    assert verbs - {"open_task"} - configuration == set(VERBS)

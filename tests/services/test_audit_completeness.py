@@ -3,7 +3,7 @@ it, from where, under which correlation id, and why.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -95,18 +95,44 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
     ),
     "erase_details": ("root", True, lambda who, _w, held: services.erase_details(held.pk, who, reason=WHY)),
     "expire_task": ("system", True, lambda who, waiting, _h: services.expire_task(waiting.pk, who)),
+    "hold_task": (
+        "ana",
+        True,
+        lambda who, _w, held: services.hold_task(held.pk, who, reason=WHY, follow_up_at=_soon()),
+    ),
+    "resume_task": ("ana", True, lambda who, _w, held: _hold_and_resume(held, who)),
+    "extend_task": (
+        "ana",
+        True,
+        lambda who, _w, held: services.extend_task(held.pk, who, until=_soon(), reason=WHY),
+    ),
+    "change_priority": (
+        "sam",
+        True,
+        lambda who, waiting, _h: services.change_priority(waiting.pk, who, priority=4, reason=WHY),
+    ),
     "return_tasks_of": (
         "system",
         True,
         lambda who, _w, held: services.return_tasks_of(_holder(held), who, reason="ana left the team"),
     ),
 }
-NOT_VERBS = {"Decision", "NewTask"}
+# What changes the configuration of time is audited as configuration is (tests/services/test_sla_policies.py).
+NOT_VERBS = {"Decision", "NewTask", "StepSpec", "recompute_open_tasks", "save_calendar", "save_policy"}
 
 
 def _claim_and_start(task: HumanTask, who: Actor) -> None:
     services.claim_task(task.pk, who)
     services.start_task(task.pk, who)
+
+
+def _soon() -> datetime:
+    return clock.now() + timedelta(days=30)
+
+
+def _hold_and_resume(task: HumanTask, who: Actor) -> None:
+    services.hold_task(task.pk, who, reason=WHY, follow_up_at=_soon())
+    services.resume_task(task.pk, who, reason=WHY)
 
 
 def _sealed(task: HumanTask) -> str:
@@ -165,6 +191,12 @@ DOORS: dict[str, tuple[str, bool, dict[str, Any]] | None] = {
     "complete": ("ana", False, {"resolution": "approved"}),
     "release": ("ana", HELD, {"reason": WHY}),
     "route": ("sam", False, {"team": "compliance", "reason": WHY}),
+    "hold": (
+        "ana",
+        HELD,
+        {"reason": WHY, "follow_up_at": f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"},
+    ),
+    "resume": READ_ONLY,  # refused unless held: tests/api/test_clock.py
     "escalate": ("ana", HELD, {"reason": WHY}),
     "withdraw": ("bot", False, {"reason": WHY}),
     "comment": ("bot", False, {"text": WHY}),
@@ -173,6 +205,8 @@ DOORS: dict[str, tuple[str, bool, dict[str, Any]] | None] = {
     "task": READ_ONLY,
     "task-events": READ_ONLY,
     "feed": READ_ONLY,
+    "clock": READ_ONLY,
+    "metrics-summary": READ_ONLY,
 }
 
 

@@ -53,7 +53,10 @@ EDGES: Final = {
     "task.expired": {(source, "failed") for source in OPEN},
     "task.created": {("", "pending")},
 }
-VERSIONED: Final = {*EDGES, "task.priority_changed"}
+VERSIONED: Final = {
+    *EDGES,
+    *("task.priority_changed", "task.deadline_changed", "task.extended", "task.held", "task.resumed"),
+}
 ENDS: Final = {"task.completed", "task.failed", "task.withdrawn", "task.expired"}
 AFTER_THE_END: Final = {"task.commented", "task.detail_revealed", "task.details_erased"}
 OF_THE_TRAIL: Final = ("last_event_seq", "last_event_hash")

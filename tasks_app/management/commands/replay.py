@@ -1,0 +1,64 @@
+"""`manage.py replay FILE --format servicenow|columns.toml [--json]`: what deadlines would have seen of a past log."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tasks_app.exceptions import InvalidInput
+from tasks_app.models import BusinessCalendar
+from tasks_app.replay import logs, play
+from tasks_app.states import Priority
+
+WEEK: Final = ("mon", "tue", "wed", "thu", "fri")
+
+
+class Command(BaseCommand):
+    help = (
+        "Play an event log through the real services on a simulated clock, with one policy for each priority, and "
+        "report the deadlines kept and missed. Everything is rolled back; run it on an empty database to be quick."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="CSV, or CSV in gzip")
+        parser.add_argument("--format", default="servicenow", help="servicenow, or a TOML file that names the columns")
+        parser.add_argument(
+            "--targets",
+            default="240,480,1440,4320",
+            help="minutes to the end for urgent, high, medium and low (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--hours",
+            default="",
+            help="business hours, e.g. 'America/New_York 09:00-17:00', Monday to Friday; default: round the clock",
+        )
+        parser.add_argument("--limit", type=int, default=None, help="the first so many cases only")
+        parser.add_argument("--json", action="store_true", help="everything, each task with its verdict, as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            columns = logs.Columns.read(options["format"])
+            cases = logs.read(options["file"], columns, limit=options["limit"])
+            minutes = [int(text) for text in options["targets"].split(",")]
+            targets = dict(zip((Priority.URGENT, Priority.HIGH, Priority.MEDIUM, Priority.LOW), minutes, strict=True))
+            report = play.play(cases, targets, _calendar(options["hours"]))
+        except (logs.LogError, InvalidInput, OSError, ValueError) as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(orjson.dumps(play.document(report)).decode())
+            return
+        share = report.breached / len(report.verdicts) if report.verdicts else 0
+        self.stdout.write(
+            f"{report.cases} cases, {report.tasks} tasks, {report.calls} calls in {report.seconds:.0f} s.\n"
+            f"Missed: {report.breached} of {len(report.verdicts)} ({share:.1%}); escalated: {report.escalations}."
+        )
+
+
+def _calendar(text: str) -> BusinessCalendar | None:
+    if not text:
+        return None
+    zone, _space, hours = text.partition(" ")
+    start, _dash, end = hours.partition("-")
+    week = {day: [[start, end]] for day in WEEK}
+    return BusinessCalendar(slug="replay", name="Replay", time_zone=zone, weekly_hours=week)

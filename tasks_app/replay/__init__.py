@@ -1,0 +1,1 @@
+"""Replay: an event log of past work, fed through the real services on a simulated clock."""

@@ -1,0 +1,162 @@
+"""Changing promises: policies with their steps, calendars, and what that means for the tasks that are open."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from core import clock
+from tasks_app.actors import Actor
+from tasks_app.exceptions import InvalidInput
+from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLAStep, Team
+from tasks_app.services.rhythm import Change, schedule
+from tasks_app.sla import policies
+from tasks_app.sla.calendars import CalendarError
+from tasks_app.states import EventType
+
+BATCH: Final = 200
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A step as an administrator gives it; `key` names the step that it edits, empty for a new one."""
+
+    action: str
+    at_percent: int | None = None
+    offset_minutes: int | None = None
+    clock: str = SLAStep.Clock.RESOLVE
+    channel: str = ""
+    team: str | None = None
+    key: str = ""
+
+
+@transaction.atomic
+def save_calendar(calendar: BusinessCalendar) -> BusinessCalendar:
+    """Check and store a calendar. Raises InvalidInput that says what would be right.
+
+    Afterwards call `recompute_open_tasks`.
+    """
+    try:
+        arithmetic = policies.calendar_of(calendar)
+    except CalendarError as error:
+        raise InvalidInput("weekly_hours", str(error)) from None
+    except (AttributeError, TypeError, ValueError):
+        raise InvalidInput("weekly_hours", _("give the hours as described.")) from None
+    if not any(arithmetic.week):
+        raise InvalidInput("weekly_hours", _("give hours for at least one day of the week."))
+    calendar.save()
+    return calendar
+
+
+@transaction.atomic
+def save_policy(policy: SLAPolicy, steps: Sequence[StepSpec] | None = None) -> SLAPolicy:
+    """Check and store a policy, and its steps where given; None leaves them. Raises InvalidInput.
+
+    A step that differs from the stored one becomes a new version of it, one that is left out is retired: what tasks
+    have taken stays as it was. Afterwards call `recompute_open_tasks`.
+    """
+    _check(policy, "policy")
+    policy.save()
+    if steps is not None:
+        _replace_steps(policy, steps)
+    return policy
+
+
+def _check(row: SLAPolicy | SLAStep, field: str) -> None:
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        name, messages = next(iter(error.message_dict.items()))
+        raise InvalidInput(field if name == "__all__" else name, messages[0]) from None
+
+
+def _replace_steps(policy: SLAPolicy, specs: Sequence[StepSpec]) -> None:
+    current = {step.key: step for step in policy.steps.filter(is_current=True)}
+    for spec in specs:
+        old = current.pop(spec.key, None)
+        if old is not None and _spec_of(old) == spec:
+            continue
+        step = SLAStep(
+            policy=policy,
+            clock=spec.clock,
+            at_percent=spec.at_percent,
+            offset_minutes=spec.offset_minutes,
+            action=spec.action,
+            channel=spec.channel,
+            team=Team.objects.filter(pk=spec.team).first() if spec.team else None,
+        )
+        if old is not None:
+            step.key, step.version = old.key, old.version + 1
+            _retire(old)
+        _check(step, "steps")
+        step.save()
+    for left_out in current.values():
+        _retire(left_out)
+
+
+def _spec_of(step: SLAStep) -> StepSpec:
+    values = {field.name: getattr(step, field.name) for field in fields(StepSpec) if field.name != "team"}
+    return StepSpec(team=step.team_id, **values)
+
+
+def _retire(step: SLAStep) -> None:
+    step.is_current = False
+    step.save(update_fields=["is_current"])
+
+
+def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) -> int:
+    """Put every open task under the policy that fits it now, and compute its deadlines anew; return how many changed.
+
+    The outcome depends on policies and task alone, so that it may be run again at any time. In batches, each its own
+    transaction, in the order of ids. An explicit due time never moves. What changes is told in the task's timeline.
+    """
+    changed, last = 0, ""
+    while True:
+        task_ids = list(
+            HumanTask.objects.open().filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:batch]
+        )
+        if not task_ids:
+            return changed
+        with transaction.atomic():
+            tasks = (
+                HumanTask.objects.open()
+                .select_for_update(of=("self",))
+                .select_related("task_type")
+                .filter(pk__in=task_ids)
+                .order_by("pk")
+            )
+            changed += sum(_recompute(task, actor, reason) for task in tasks)
+        last = task_ids[-1]
+
+
+def _recompute(task: HumanTask, actor: Actor, reason: str) -> bool:
+    change = Change(task=task, actor=actor, now=clock.now())
+    before = (task.sla_policy_id, task.due_by, task.assign_by)
+    policy = policies.match(task)
+    policy_id = policy.id if policy else None
+    plan = policies.plan(task, policy)
+    after = (
+        policy_id,
+        plan.due.deadline if plan.due else None,
+        plan.assign.deadline if plan.assign else None,
+    )
+    if before == after:
+        if task.next_timer_at != plan.next_timer_at:  # its steps changed
+            schedule(task, now=change.now)
+            task.save(update_fields=["next_timer_at"])
+        return False
+
+    def move() -> None:
+        task.sla_policy_id = policy_id
+        task.change_deadline(now=change.now)
+
+    change.change(EventType.DEADLINE_CHANGED, move, reason=reason or _("deadline policies were changed"))
+    return True
+
+
+def steps_taken(task: HumanTask) -> list[FiredStep]:
+    """What the task's policies did, in order."""
+    return list(FiredStep.objects.filter(task=task).select_related("step").order_by("fired_at", "id"))

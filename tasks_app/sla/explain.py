@@ -1,0 +1,237 @@
+"""Why a deadline is when it is: the policy, the calendar, the stretches that counted and those on hold, in words."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+
+from tasks_app.models import HumanTask
+from tasks_app.sla import deadlines, policies
+from tasks_app.sla.calendars import ROUND_THE_CLOCK, Span, without
+from tasks_app.sla.clock import Kind, Policy, Step, Target
+from tasks_app.states import Priority
+
+# A promise over months has hundreds of days: the first and the last tell the story.
+SHOWN: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ClockShown:
+    """One clock: what it gives, what is used, and the stretches that counted (at most 60 of them)."""
+
+    kind: str
+    label: str
+    begins: datetime
+    target: timedelta
+    used: timedelta
+    deadline: datetime
+    is_met: bool | None
+    """True or False once it has ended, None while it runs."""
+    counted: tuple[Span, ...]
+    counted_in_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A task's deadlines, unfolded."""
+
+    policy: str
+    calendar: str
+    time_zone: str
+    is_explicit: bool
+    due_by: datetime | None
+    assign_by: datetime | None
+    clocks: tuple[ClockShown, ...]
+    held: tuple[Span, ...]
+    held_stops_clocks: bool
+    steps: tuple[tuple[datetime, str], ...]
+    sentences: tuple[str, ...]
+
+
+def _labels() -> dict[Kind, str]:
+    return {
+        Kind.ASSIGN: _("from opening until somebody has it"),
+        Kind.WORK: _("from assignment to the end"),
+        Kind.RESOLVE: _("from opening to the end"),
+    }
+
+
+def explain(task: HumanTask, now: datetime) -> Explanation:
+    """Unfold the deadlines of a task, open or ended. Reads the policies and the steps taken; changes nothing."""
+    policy = policies.policy_of(task)
+    facts = policies.facts_of(task)
+    plan = policies.plan(task, policy)
+    ended = task.completed_at
+    shown = tuple(_shown(target, _stopped_at(kind, task), ended or now) for kind, target in plan.targets.items())
+    calendar = policy.calendar if policy and not task.due_is_explicit else ROUND_THE_CLOCK
+    held = facts.all_holds
+    return Explanation(
+        policy=policy.name if policy else "",
+        calendar=(policy.calendar_name if policy else "") or _("round the clock"),
+        time_zone=calendar.zone,
+        is_explicit=task.due_is_explicit,
+        due_by=task.due_by,
+        assign_by=task.assign_by,
+        clocks=shown,
+        held=held,
+        held_stops_clocks=bool(policy and policy.pauses_on_hold and not task.due_is_explicit),
+        steps=() if ended else tuple((moment, _words(step)) for moment, step in plan.steps),
+        sentences=tuple(_sentences(task, policy, shown, held, ZoneInfo(calendar.zone), now)),
+    )
+
+
+def _stopped_at(kind: Kind, task: HumanTask) -> datetime | None:
+    return task.first_assigned_at if kind is Kind.ASSIGN else task.completed_at
+
+
+def _shown(target: Target, stopped: datetime | None, until: datetime) -> ClockShown:
+    """What counted until the clock was stopped, or until now."""
+    end = stopped or until
+    spans = list(without(target.calendar.intervals(target.begins, end), target.stops)) if end > target.begins else []
+    kept = spans if len(spans) <= SHOWN else [*spans[: SHOWN // 2], *spans[-SHOWN // 2 :]]
+    return ClockShown(
+        kind=str(target.kind),
+        label=_labels()[target.kind],
+        begins=target.begins,
+        target=target.duration,
+        used=sum((b - a for a, b in spans), timedelta()),
+        deadline=target.deadline,
+        is_met=None if stopped is None else stopped <= target.deadline,
+        counted=tuple(kept),
+        counted_in_all=len(spans),
+    )
+
+
+def _words(step: Step) -> str:
+    what = {
+        "warn": _("the assignee is warned"),
+        "notify": _("channel %(channel)s is notified") % {"channel": step.channel},
+        "raise_priority": _("the priority is raised"),
+        "route": _("the task goes to %(team)s") % {"team": step.team},
+        "escalate": _("the task is escalated"),
+    }
+    return f"{step.when}: {what[step.action]}"
+
+
+def _sentences(
+    task: HumanTask,
+    policy: Policy | None,
+    clocks: tuple[ClockShown, ...],
+    held: tuple[Span, ...],
+    zone: ZoneInfo,
+    now: datetime,
+) -> list[str]:
+    said = [_origin(task, policy)]
+    if policy is not None and not task.due_is_explicit:
+        said.append(_calendar(policy, zone))
+    for shown in clocks:
+        said.append(_progress(shown, zone, now))
+    for start, end in held:
+        period = {"start": local(start, zone), "end": local(end, zone)}
+        if policy is not None and policy.pauses_on_hold and not task.due_is_explicit:
+            said.append(_("On hold from %(start)s to %(end)s; the clocks stood still.") % period)
+        else:
+            said.append(_("On hold from %(start)s to %(end)s; the clocks ran on.") % period)
+    if task.due_by is None and not task.due_is_explicit:
+        said.append(_("So the task has no deadline."))
+    return said
+
+
+def _origin(task: HumanTask, policy: Policy | None) -> str:
+    if task.due_is_explicit:
+        return _("The adapter gave this deadline when it opened the task; it never moves.")
+    priority = Priority(policies.promised_priority(task)).label.lower()
+    if policy is None:
+        hours = deadlines.DEFAULT_HOURS[policies.promised_priority(task)]
+        if hours is None:
+            return _("No policy fits; tasks of priority %(priority)s have no deadline by default.") % {
+                "priority": priority
+            }
+        return _("No policy fits; by default tasks of priority %(priority)s have %(hours)d hours, round the clock.") % {
+            "priority": priority,
+            "hours": hours,
+        }
+    conditions = [
+        _("type %(type)s") % {"type": policy.task_type} if policy.task_type else "",
+        _("priority %(priority)s") % {"priority": priority} if policy.priority else "",
+        _("principal %(principal)s") % {"principal": policy.principal} if policy.principal else "",
+    ]
+    named = ", ".join(filter(None, conditions)) or _("all tasks")
+    return _("Policy “%(name)s” (%(for)s) is the most specific that fits.") % {"name": policy.name, "for": named}
+
+
+def _calendar(policy: Policy, zone: ZoneInfo) -> str:
+    if policy.calendar.is_always:
+        return _("Its clocks run round the clock.")
+    return _("Time counts by the calendar “%(calendar)s” (%(zone)s).") % {
+        "calendar": policy.calendar_name,
+        "zone": zone.key,
+    }
+
+
+def _progress(shown: ClockShown, zone: ZoneInfo, now: datetime) -> str:
+    values = {
+        "label": shown.label,
+        "target": duration(shown.target),
+        "begins": local(shown.begins, zone),
+        "used": duration(shown.used),
+        "deadline": local(shown.deadline, zone),
+    }
+    if shown.is_met is True:
+        return _("%(label)s: %(target)s from %(begins)s, until %(deadline)s; %(used)s were used: kept.") % values
+    if shown.is_met is False:
+        return _("%(label)s: %(target)s from %(begins)s, until %(deadline)s; %(used)s were used: missed.") % values
+    if shown.deadline < now:
+        return _("%(label)s: %(target)s from %(begins)s, until %(deadline)s; %(used)s are used: overdue.") % values
+    return _("%(label)s: %(target)s from %(begins)s; %(used)s are used, the rest lasts until %(deadline)s.") % values
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """`Mon 2026-03-02 09:30 CET`."""
+    return f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M %Z}"
+
+
+def duration(length: timedelta) -> str:
+    """`26 h 30 min`, to the minute."""
+    minutes = int(length.total_seconds() // 60)
+    hours, rest = divmod(minutes, 60)
+    return " ".join(filter(None, [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]))
+
+
+def document(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as plain values, for the API: moments, and durations in minutes."""
+
+    def minutes(length: timedelta) -> float:
+        return round(length.total_seconds() / 60, 2)
+
+    def spans(found: tuple[Span, ...]) -> list[dict[str, datetime]]:
+        return [{"from": start, "to": end} for start, end in found]
+
+    return {
+        "policy": explanation.policy or None,
+        "calendar": explanation.calendar,
+        "time_zone": explanation.time_zone,
+        "is_explicit": explanation.is_explicit,
+        "due_by": explanation.due_by,
+        "assign_by": explanation.assign_by,
+        "clocks": [
+            {
+                "clock": shown.kind,
+                "label": shown.label,
+                "begins": shown.begins,
+                "target_minutes": minutes(shown.target),
+                "used_minutes": minutes(shown.used),
+                "deadline": shown.deadline,
+                "is_met": shown.is_met,
+                "counted": spans(shown.counted),
+                "counted_in_all": shown.counted_in_all,
+            }
+            for shown in explanation.clocks
+        ],
+        "held": spans(explanation.held),
+        "held_stops_clocks": explanation.held_stops_clocks,
+        "steps": [{"at": moment, "text": text} for moment, text in explanation.steps],
+        "explanation": list(explanation.sentences),
+    }

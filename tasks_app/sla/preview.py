@@ -1,0 +1,78 @@
+"""What a policy would change, before it is saved: the open tasks that it fits, and their deadlines then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from core import clock as core_clock
+from tasks_app.models import HumanTask, SLAPolicy
+from tasks_app.sla import policies
+from tasks_app.sla.calendars import ROUND_THE_CLOCK
+from tasks_app.sla.clock import Step
+
+LIMIT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One open task that the policy fits, or that would leave it."""
+
+    task_id: str
+    policy_before: str
+    policy_after: str
+    due_before: datetime | None
+    due_after: datetime | None
+    assign_before: datetime | None
+    assign_after: datetime | None
+
+    @property
+    def is_change(self) -> bool:
+        before = (self.policy_before, self.due_before, self.assign_before)
+        return before != (self.policy_after, self.due_after, self.assign_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    matched: int
+    """How many open tasks the policy would fit and win."""
+    changed: int
+    newly_overdue: int
+    differences: tuple[Difference, ...]
+    """The first 500 that would change, in the order of ids."""
+
+
+def preview_policy(policy: SLAPolicy, steps: Sequence[Step] = ()) -> Preview:
+    """What saving `policy` (new or edited) would mean for the open tasks. Reads each of them, writes nothing."""
+    book, now = policies.book(), core_clock.now()
+    calendar = ROUND_THE_CLOCK if policy.calendar is None else policies.calendar_of(policy.calendar)
+    candidate = policies.policy_of_row(policy, calendar, list(steps))
+    changed_book = replace(book, policies={**book.policies, candidate.id: candidate})
+    matched = changed = overdue = 0
+    found: list[Difference] = []
+    for task in HumanTask.objects.open().select_related("task_type").order_by("pk").iterator(chunk_size=500):
+        winner = changed_book.match(task.task_type_id, policies.promised_priority(task), task.principal_id)
+        wins = winner is not None and winner.id == candidate.id
+        matched += wins
+        if not wins and task.sla_policy_id != policy.pk:
+            continue
+        before, plan = policies.policy_of(task), policies.plan(task, winner)
+        difference = Difference(
+            task.task_id,
+            before.name if before else "",
+            winner.name if winner else "",
+            task.due_by,
+            plan.due.deadline if plan.due else None,
+            task.assign_by,
+            plan.assign.deadline if plan.assign else None,
+        )
+        if difference.is_change:
+            changed += 1
+            overdue += _is_past(difference.due_after, now) and not _is_past(difference.due_before, now)
+            if len(found) < LIMIT:
+                found.append(difference)
+    return Preview(matched, changed, overdue, tuple(found))
+
+
+def _is_past(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment < now

@@ -1,0 +1,202 @@
+"""The sweep: steps, chains, expiry; each once, none after the end, no storm after an outage."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core import clock
+from tasks_app import timers
+from tasks_app.actors import Actor, system_actor
+from tasks_app.models import FiredStep, HumanTask, SLAPolicy, TaskEvent, TaskType
+from tasks_app.services import (
+    Decision,
+    StepSpec,
+    claim_task,
+    decide_task,
+    extend_task,
+    recompute_open_tasks,
+    save_policy,
+    start_task,
+)
+from tests.cast import NewTaskFactory
+
+T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CHAIN = [
+    StepSpec("warn", at_percent=50),
+    StepSpec("notify", offset_minutes=-10, channel="ops"),
+    StepSpec("raise_priority", at_percent=90),
+    StepSpec("route", at_percent=100, team="ad-operations"),
+    StepSpec("escalate", at_percent=150),
+    StepSpec("escalate", at_percent=200),
+]
+
+
+def promise(steps: list[StepSpec], **fields: object) -> SLAPolicy:
+    return save_policy(SLAPolicy(name="An hour", to_resolve_minutes=60, **fields), steps)
+
+
+def opened(make_task: NewTaskFactory, **fields: object) -> HumanTask:
+    with clock.at(T):
+        return make_task(**fields)
+
+
+def sweep_at(minutes: float) -> int:
+    with clock.at(T + timedelta(minutes=minutes)):
+        return timers.sweep()
+
+
+def told(task: HumanTask) -> list[str]:
+    return list(TaskEvent.objects.filter(task=task, seq__gt=1).order_by("seq").values_list("type", flat=True))
+
+
+def test_it_walks_a_chain_step_by_step(make_task: NewTaskFactory) -> None:
+    promise(CHAIN)
+    task = opened(make_task)
+    for minute in range(200):
+        sweep_at(minute)
+    assert told(task) == [
+        "task.sla_warned",
+        "task.channel_notified",
+        "task.priority_changed",
+        "task.routed",
+        "task.escalated",
+        "task.escalated",
+    ]
+    moments = [(event.at - T) // timedelta(minutes=1) for event in TaskEvent.objects.filter(task=task, seq__gt=1)]
+    assert sorted(moments) == [30, 50, 54, 60, 90, 120]
+    task.refresh_from_db()
+    assert (task.escalation_level, task.team_id, task.priority, task.due_by, task.next_timer_at) == (
+        2,
+        "leads",
+        3,
+        T + timedelta(minutes=60),
+        None,
+    )
+
+
+def test_it_tells_a_channels_slug_by_the_event(make_task: NewTaskFactory) -> None:
+    promise([StepSpec("notify", at_percent=50, channel="ops")])
+    task = opened(make_task)
+    sweep_at(30)
+    event = TaskEvent.objects.get(task=task, type="task.channel_notified")
+    assert FiredStep.objects.get(event_id=event.event_id).step.channel == "ops"
+
+
+def test_it_takes_steps_of_one_moment_together(make_task: NewTaskFactory) -> None:
+    promise([StepSpec("notify", at_percent=100, channel="ops"), StepSpec("escalate", at_percent=100)])
+    task = opened(make_task)
+    sweep_at(60)
+    assert told(task) == ["task.channel_notified", "task.escalated"]
+
+
+def test_it_is_no_storm_after_a_day_without_timers(make_task: NewTaskFactory) -> None:
+    promise(CHAIN)
+    tasks = [opened(make_task) for _ in range(5)]
+    assert sweep_at(24 * 60) == 5
+    assert sweep_at(24 * 60 + 1) == 0
+    for task in tasks:
+        assert told(task) == ["task.escalated"]
+        assert Counter(FiredStep.objects.filter(task=task).values_list("outcome", flat=True)) == {
+            "done": 1,
+            "passed_over": 5,
+        }
+
+
+def test_it_takes_nothing_after_the_end(make_task: NewTaskFactory, ana: Actor) -> None:
+    promise(CHAIN)
+    task = opened(make_task)
+    with clock.at(T + timedelta(minutes=10)):
+        decide_task(task.pk, ana, Decision("approved"))
+    before = told(task)
+    assert sweep_at(24 * 60) == 0
+    assert told(task) == before
+
+
+def test_it_does_not_take_a_step_again_that_was_edited_later(make_task: NewTaskFactory) -> None:
+    made = promise([StepSpec("escalate", at_percent=100)])
+    task = opened(make_task)
+    sweep_at(60)
+    key = made.steps.get(is_current=True).key
+    save_policy(made, [StepSpec("escalate", at_percent=120, key=key)])
+    with clock.at(T + timedelta(minutes=61)):
+        recompute_open_tasks(system_actor())
+    assert sweep_at(300) == 0
+    assert told(task) == ["task.escalated"]
+
+
+def test_it_stops_at_the_assignment_with_the_steps_of_that_clock(make_task: NewTaskFactory, ana: Actor) -> None:
+    promise([StepSpec("escalate", clock="assign", at_percent=100)], to_assign_minutes=15)
+    waiting, taken = opened(make_task), opened(make_task)
+    with clock.at(T + timedelta(minutes=5)):
+        claim_task(taken.pk, ana)
+    sweep_at(15)
+    assert (told(waiting), told(taken)) == (["task.escalated"], ["task.claimed"])
+
+
+def test_it_leaves_work_in_progress_where_it_is_when_a_step_would_route_it(
+    make_task: NewTaskFactory, ana: Actor
+) -> None:
+    promise([StepSpec("route", at_percent=50, team="ad-operations")])
+    task = opened(make_task)
+    with clock.at(T):
+        claim_task(task.pk, ana)
+        start_task(task.pk, ana)
+    before = told(task)
+    assert sweep_at(30) == 0
+    assert sweep_at(31) == 0
+    assert told(task) == before
+    assert FiredStep.objects.get(task=task).outcome == "not_needed"
+
+
+def test_it_escalates_once_by_default_and_with_a_policy_without_steps(make_task: NewTaskFactory) -> None:
+    task = opened(make_task, priority=4)
+    promise([], priority=2)
+    other = opened(make_task, priority=2)
+    for hour in range(60):
+        sweep_at(hour * 60)
+    assert (told(task), told(other)) == (["task.escalated"], ["task.escalated"])
+
+
+@pytest.fixture
+def expiring(db: None) -> None:
+    TaskType.objects.filter(pk="manual_approval").update(expires_after_hours=8, default_priority=1)
+
+
+def test_it_warns_before_it_expires_and_says_expired_never_rejected(make_task: NewTaskFactory, expiring: None) -> None:
+    task = opened(make_task, task_type="manual_approval")
+    assert sweep_at(5 * 60) == 0
+    assert sweep_at(6 * 60) == 1
+    assert sweep_at(7 * 60) == 0
+    assert sweep_at(8 * 60) == 1
+    assert told(task) == ["task.sla_warned", "task.expired"]
+    task.refresh_from_db()
+    assert (task.status, task.resolution, task.resolved_by) == ("failed", "expired", None)
+
+
+def test_it_expires_later_when_somebody_puts_it_off(make_task: NewTaskFactory, root: Actor, expiring: None) -> None:
+    task = opened(make_task, task_type="manual_approval")
+    sweep_at(6 * 60)
+    with clock.at(T + timedelta(hours=7)):
+        extended = extend_task(task.pk, root, until=T + timedelta(hours=30), reason="the buyer is away")
+    assert extended.version == 2
+    assert sweep_at(9 * 60) == 0
+    assert sweep_at(29 * 60) == 1
+    assert sweep_at(30 * 60) == 1
+    assert told(task) == ["task.sla_warned", "task.extended", "task.sla_warned", "task.expired"]
+
+
+def test_it_pushes_a_bad_row_forward_and_goes_on(make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = opened(make_task, priority=4), opened(make_task, priority=4)
+    act = timers._act
+
+    def fails(task_id: str, actor: Actor) -> bool:
+        if task_id == bad.pk:
+            raise RuntimeError("a bad row")
+        return act(task_id, actor)
+
+    monkeypatch.setattr(timers, "_act", fails)
+    assert sweep_at(241) == 1
+    bad.refresh_from_db()
+    assert (told(good), told(bad)) == (["task.escalated"], [])
+    assert bad.next_timer_at == T + timedelta(minutes=241) + timers.PUSHED_FORWARD

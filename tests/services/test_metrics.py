@@ -1,0 +1,104 @@
+"""The figures: hours from the feed, each event once; the summary, its rights, and what Prometheus reads."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from core import clock
+from tasks_app import events, metrics, summaries, timers
+from tasks_app.actors import Actor
+from tasks_app.models import HourSummary, SLAPolicy
+from tasks_app.services import Decision, claim_task, decide_task, save_policy
+from tests.cast import NewTaskFactory
+
+T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+@pytest.fixture
+def a_morning(make_task: NewTaskFactory, ana: Actor, sam: Actor) -> None:
+    """Ten creatives, claimed after 1 to 10 minutes, decided after 10 to 100; half of them late; one still waits."""
+    save_policy(SLAPolicy(name="55 minutes", to_resolve_minutes=55))
+    for number in range(1, 11):
+        with clock.at(T):
+            task = make_task(adapter_name="mock", operation="add_creative")
+        with clock.at(T + minutes(number)):
+            claim_task(task.pk, ana if number % 2 else sam)
+        with clock.at(T + minutes(10 * number)):
+            decision = Decision("rejected", "no") if number <= 3 else Decision("approved")
+            decide_task(task.pk, ana if number % 2 else sam, decision)
+    with clock.at(T + minutes(30)):
+        make_task()
+    events.assign_positions()
+    with clock.at(T + minutes(100)):
+        timers.sweep()  # the one that waits is overdue and escalates
+    events.assign_positions()
+
+
+def summary() -> dict[str, Any]:
+    return metrics.summary(T + minutes(110), people=True)
+
+
+def test_it_tells_times_rates_and_people(a_morning: None) -> None:
+    while summaries.roll_up(limit=7):
+        pass
+    told = summary()
+    kind = told["types"]["creative_approval"]
+    assert (kind["created"], kind["resolved"], kind["escalation_rate"]) == (11, 10, round(1 / 11, 4))
+    assert kind["seconds_to_resolution"]["mean"] == 55 * 60
+    assert kind["seconds_to_resolution"]["median"] == pytest.approx(50 * 60, rel=0.2)
+    assert kind["seconds_to_resolution"]["p90"] == pytest.approx(90 * 60, rel=0.2)
+    assert kind["seconds_to_assignment"]["mean"] == 330
+    assert told["policies"] == {"55 minutes": {"resolved": 10, "breach_rate": 0.5}}
+    assert told["operations"] == [
+        {
+            "adapter_name": "mock",
+            "operation": "add_creative",
+            "resolved": 10,
+            "failure_rate": 0.0,
+            "rejection_rate": 0.3,
+        }
+    ]
+    assert told["decisions"] == {"ana": 5, "sam": 5}
+    assert sum(hour["created"] for hour in told["hours"]) == 11
+    assert told["open"]["oldest_unassigned_seconds"] == 80 * 60
+    assert (told["open"]["total"], told["open"]["overdue"]) == (1, 1)
+
+
+def test_it_counts_each_event_once_however_often_it_runs(a_morning: None) -> None:
+    assert summaries.roll_up() > 0
+    before = list(HourSummary.objects.order_by("pk").values())
+    assert summaries.roll_up() == 0
+    assert list(HourSummary.objects.order_by("pk").values()) == before
+
+
+def test_it_keeps_as_many_rows_for_ten_times_the_tasks(make_task: NewTaskFactory, ana: Actor) -> None:
+    def work(count: int) -> tuple[int, int]:
+        for _ in range(count):
+            with clock.at(T):
+                task = make_task()
+            with clock.at(T + minutes(5)):
+                decide_task(task.pk, ana, Decision("approved"))
+        events.assign_positions()
+        summaries.roll_up()
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            summary()
+        return HourSummary.objects.count(), len(queries)
+
+    assert work(2) == work(20)
+
+
+def test_it_takes_figures_of_others_in(a_morning: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_collectors", list(metrics._collectors))
+    metrics.register(lambda now: [metrics.Metric("webhook_lag_seconds", "How long.", [metrics.Sample(1.5)])])
+    names = [metric.name for metric in metrics.collect()]
+    assert names[-1] == "webhook_lag_seconds"
+    assert "open_tasks" in names
