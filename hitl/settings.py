@@ -261,7 +261,6 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
         "TaskStatus": ["pending", "assigned", "in_progress", "completed", "failed", "escalated"],
         "TaskResolution": ["approved", "rejected", "completed", "cannot_complete", "withdrawn", "expired"],

@@ -24,6 +24,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "release": frozenset({"reason"}),
     "route": frozenset({"team", "reason"}),
     "escalate": frozenset({"reason"}),
+    "hold": frozenset({"reason", "follow_up_at"}),
+    "resume": frozenset({"reason"}),
     "withdraw": frozenset({"reason"}),
     "comment": frozenset({"text"}),
     "reveal": frozenset({"placeholder", "reason"}),
@@ -35,6 +37,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     "complete": {"resolution": "approved"},
     "route": {"team": "compliance"},
     "comment": {"text": "seen"},
+    "hold": {"reason": "asked", "follow_up_at": "2026-12-31T12:00:00Z"},
     "reveal": {"placeholder": "[email 1]", "reason": "to ask"},
 }
 # Names that other systems would take: of users, of REST framework, of Python and of JavaScript.

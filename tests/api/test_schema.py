@@ -6,6 +6,7 @@ import io
 import pkgutil
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 from rest_framework import exceptions
 
+from core import clock
 from core.api import problems
 from core.errors import HitlError
 from tasks_app import events
@@ -146,6 +148,16 @@ def test_its_answers_are_what_the_document_says(document: dict[str, Any], api: C
         (f"post {one}comment/", ana.post(f"{TASKS}{task}/comment/", {"text": "on it"}), 201),
         (f"post {one}escalate/", ana.post(f"{TASKS}{task}/escalate/", {"reason": "late"}), 200),
         (f"post {one}assign/", sam.post(f"{TASKS}{task}/assign/", {"assigned_to": "ana"}), 200),
+        (
+            f"post {one}hold/",
+            ana.post(
+                f"{TASKS}{task}/hold/",
+                {"reason": "asked", "follow_up_at": f"{clock.now() + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"},
+            ),
+            200,
+        ),
+        (f"get {one}clock/", bot.get(f"{TASKS}{task}/clock/"), 200),
+        (f"post {one}resume/", ana.post(f"{TASKS}{task}/resume/", {"reason": "answered"}), 200),
         (f"post {one}reveal/", sam.post(f"{TASKS}{task}/reveal/", {"placeholder": "[email 1]", "reason": "ask"}), 200),
         (f"post {one}complete/", ana.post(f"{TASKS}{task}/complete/", {"resolution": "approved"}), 200),
         (f"post {one}route/", sam.post(f"{TASKS}{second}/route/", {"team": "compliance"}), 200),
@@ -205,7 +217,7 @@ def codes_in_the_code() -> Iterator[tuple[str, int]]:
     while waiting:
         error = waiting.pop()
         waiting += error.__subclasses__()
-        if error.code not in INTERNAL:
+        if error.code not in INTERNAL and not error.__module__.startswith("tests."):
             yield error.code, error.status
     for kind in (
         exceptions.NotAuthenticated, exceptions.AuthenticationFailed, exceptions.PermissionDenied, exceptions.NotFound,

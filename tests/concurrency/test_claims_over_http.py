@@ -141,7 +141,7 @@ def exchange(
 
 @dataclass
 class Reviewer:
-    """One client: half of them take whatever is next, half pick tasks that others pick too."""
+    """One client: half of them take whatever is next, half pick tasks, each of which one other picks too."""
 
     port: int
     token: str
@@ -168,8 +168,9 @@ class Reviewer:
 
 def compete(server: Server, tasks: list[str], reviewers: list[str]) -> tuple[Counter[str], Counter[int], float]:
     """Let all of them work; how often each task was claimed, the statuses, and the seconds it took."""
+    pairs = len(reviewers) // 4
     crowd = [
-        Reviewer(server.port, token, tasks[(number // 2) % 4 :: 4] if number % 2 else [])
+        Reviewer(server.port, token, tasks[(number // 2) % pairs :: pairs] if number % 2 else [])
         for number, token in enumerate(reviewers)
     ]
     barrier = threading.Barrier(len(crowd) + 1)
