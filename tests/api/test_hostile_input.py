@@ -284,17 +284,19 @@ def test_it_refuses_a_declared_length_before_it_reads(length: str, sender: Sende
     with connection_kept():
         application(
             {**environ, "CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(b"{}")},
-            lambda status, headers, *rest: statuses.append(status),  # type: ignore[arg-type]
+            lambda status, headers, *rest: statuses.append(status),
         )
     assert statuses[0][:3] == "413"
 
 
-@pytest.mark.xfail(strict=True, reason="Django parses the header before any middleware; hitl/wsgi.py has to catch it")
+@pytest.mark.django_db
 @pytest.mark.parametrize("charset", ["charset*=utf-8''%00", "charset*=bogus''%41"])
 def test_it_survives_a_charset_that_cannot_be_read(charset: str) -> None:
-    environ = RequestFactory().get("/api/v1/tasks/", headers={"Content-Type": f"application/json; {charset}"}).environ
+    # Set behind the factory's back: it builds a request itself, and would fall over the header before we do.
+    environ = RequestFactory().get("/api/v1/tasks/").environ | {"CONTENT_TYPE": f"application/json; {charset}"}
     statuses: list[str] = []
-    application(environ, lambda status, headers, *rest: statuses.append(status))  # type: ignore[arg-type]
+    with connection_kept():
+        application(environ, lambda status, headers, *rest: statuses.append(status))
     assert statuses[0][:3] in ("400", "401", "415")
 
 
