@@ -158,6 +158,23 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not complaints, f"the page complained: {complaints}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Code that asks no database is tested once, in the pass on SQLite."""
+    if connections["default"].vendor != "postgresql":
+        return
+    pure = [item for item in items if not _asks_the_database(item)]
+    if pure:
+        config.hook.pytest_deselected(items=pure)
+        items[:] = [item for item in items if item not in set(pure)]
+
+
+def _asks_the_database(item: pytest.Item) -> bool:
+    if item.path.relative_to(item.config.rootpath).parts[1] not in ("unit", "examples", "architecture"):
+        return True
+    fixtures = getattr(item, "fixturenames", [])
+    return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI a skip is a failure: it prints their number, which must be 0."""
