@@ -11,7 +11,7 @@ OFFLINE := DATABASE_URL=sqlite://:memory: REDIS_URL=
 SCHEMA := $(OFFLINE) $(BIN)/python manage.py spectacular --format openapi-json --fail-on-warn --skip-checks
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint fmt openapi bench bench-quick clean
+.PHONY: help run demo test lint fmt openapi bench bench-quick mutants clean
 
 help:
 	@echo "make run          start everything on http://127.0.0.1:8000 with demo people and data (Ctrl-C stops it)"
@@ -22,6 +22,7 @@ help:
 	@echo "make test         the tests on SQLite and on PostgreSQL (ARGS=... is given to pytest)"
 	@echo "make lint         style, types, import contracts, migrations, OpenAPI snapshot"
 	@echo "make fmt          format the code"
+	@echo "make mutants      break the code on purpose and see that the tests find it (about ten minutes)"
 	@echo "make openapi      write $(OPENAPI) anew"
 	@echo "make bench-quick  measure against the database's limit and a plain Django project; make bench: all sizes"
 	@echo "make clean        remove caches (not .venv, and not var/, which holds your data)"
@@ -66,6 +67,10 @@ lint: $(VENV)/installed-dev.txt
 	@$(SCHEMA) > .openapi.json && cmp -s .openapi.json $(OPENAPI) && rm .openapi.json || \
 		{ rm -f .openapi.json; echo "$(OPENAPI) is not what the code says: run \`make openapi\` and look at the difference."; exit 1; }
 	$(BIN)/mypy $(TYPED)
+
+# Breaks shipped code on purpose, one patch after another; each has to turn exactly its test red.
+mutants: $(VENV)/installed-dev.txt
+	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
 fmt: $(VENV)/installed-dev.txt
 	$(BIN)/ruff check --fix --select I .
