@@ -1,12 +1,14 @@
 """Who may do what, as a table; and the buttons agree with what the services really accept."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import transaction
 
+from core import clock
 from tasks_app import services
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import TaskError, TaskNotFound
@@ -26,22 +28,25 @@ compliance_review       -       -       -     -       -       holder  admin  aud
 manual_approval         -       -       -     holder  -       -       admin  auditor  adapter  clerk    -
 """
 
-# What each relation may do by status. c claim, s start, d decide (complete), r release, a assign, o route, e escalate,
-# w withdraw, m comment, v reveal; . for what is not offered.
+# What each relation may do by status. c claim, s start, d decide (complete), r release, h hold, a assign, o route,
+# e escalate, w withdraw, m comment, v reveal; . for what is not offered.
 PERMISSIONS: Final = """
           pending     assigned    in_progress  escalated   completed   failed
-holder    c.d.....m.  .sdr..e.m.  ..dr..e.m.   c.d.....m.  ........m.  ........m.
-member    c.d.....m.  ........m.  ........m.   c.d.....m.  ........m.  ........m.
-lead      c.d.aoe.mv  ...raoe.mv  ...ra.e.mv   c.d.aoe.mv  ........mv  ........mv
-admin     c.d.aoe.mv  ...raoe.mv  ...ra.e.mv   c.d.aoe.mv  ........mv  ........mv
-auditor   ..........  ..........  ..........   ..........  ..........  ..........
-adapter   .......wm.  .......wm.  .......wm.   .......wm.  ........m.  ........m.
-clerk     ..d.a..wm.  ..d.a..wm.  ..d.a..wm.   ..d.a..wm.  ........m.  ........m.
-system    ....aoe...  ...raoe...  ...ra.e...   ....aoe...  ..........  ..........
--         ..........  ..........  ..........   ..........  ..........  ..........
+holder    c.d......m.  .sdrh..e.m.  ..drh..e.m.   c.d......m.  .........m.  .........m.
+member    c.d......m.  .........m.  .........m.   c.d......m.  .........m.  .........m.
+lead      c.d..aoe.mv  ...rhaoe.mv  ...rha.e.mv   c.d..aoe.mv  .........mv  .........mv
+admin     c.d..aoe.mv  ...rhaoe.mv  ...rha.e.mv   c.d..aoe.mv  .........mv  .........mv
+auditor   ...........  ...........  ...........   ...........  ...........  ...........
+adapter   ........wm.  ........wm.  ........wm.   ........wm.  .........m.  .........m.
+clerk     ..d..a..wm.  ..d..a..wm.  ..d..a..wm.   ..d..a..wm.  .........m.  .........m.
+system    .....aoe...  ...rhaoe...  ...rha.e...   .....aoe...  ...........  ...........
+-         ...........  ...........  ...........   ...........  ...........  ...........
 """
 
-VERBS: Final = ("claim", "start", "complete", "release", "assign", "route", "escalate", "withdraw", "comment", "reveal")
+VERBS: Final = (
+    *("claim", "start", "complete", "release", "hold", "assign"),
+    *("route", "escalate", "withdraw", "comment", "reveal"),
+)
 STATUSES: Final = ("pending", "assigned", "in_progress", "escalated", "completed", "failed")
 TYPES: Final = (
     "creative_approval",
@@ -118,6 +123,9 @@ CALLS: Final[dict[str, Call]] = {
         task.pk, actor, approval(task), resolved_by=person if actor.is_adapter else ""
     ),
     "release": lambda task, actor, person: services.release_task(task.pk, actor),
+    "hold": lambda task, actor, person: services.hold_task(
+        task.pk, actor, reason="waits for the buyer", follow_up_at=clock.now() + timedelta(days=1)
+    ),
     "assign": lambda task, actor, person: services.assign_task(task.pk, actor, assigned_to=person),
     "route": lambda task, actor, person: services.route_task(
         task.pk, actor, team="leads" if task.team_id != "leads" else "creative-review"
@@ -169,13 +177,13 @@ def test_it_offers_what_the_table_says_and_accepts_what_it_offers(task_type: str
 # Four eyes: at stage 2 ana decided first, the task waits or is held by bea.
 SECOND_STAGE: Final = """
           pending     held_by_bea
-ana       ........m.  ........m.
-bea       c.d.....m.  .sdr..e.m.
-sam       c.d.aoe.mv  ...raoe.mv
-zoe       ..........  ..........
-bot       .......wm.  .......wm.
-clerk     ..d.a..wm.  ..d.a..wm.
-system    ....aoe...  ...raoe...
+ana       .........m.  .........m.
+bea       c.d......m.  .sdrh..e.m.
+sam       c.d..aoe.mv  ...rhaoe.mv
+zoe       ...........  ...........
+bot       ........wm.  ........wm.
+clerk     ..d..a..wm.  ..d..a..wm.
+system    .....aoe...  ...rhaoe...
 """
 
 
