@@ -158,6 +158,20 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not complaints, f"the page complained: {complaints}"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_session_left_behind(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """End what killed processes and browsers left open: PostgreSQL drops no database that somebody is in."""
+    yield
+    with django_db_blocker.unblock():
+        if connections["default"].vendor == "postgresql":
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            connections["default"].close()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Code that asks no database is tested once, in the pass on SQLite."""
     if connections["default"].vendor != "postgresql":
