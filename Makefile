@@ -77,7 +77,7 @@ fmt: $(VENV)/installed-dev.txt
 	$(BIN)/ruff format .
 
 openapi: $(VENV)/installed.txt
-	$(SCHEMA) --file $(OPENAPI)
+	$(SCHEMA) > $(OPENAPI)
 
 bench-quick: $(VENV)/installed-dev.txt
 	$(BIN)/python -m bench.run --quick

@@ -293,8 +293,8 @@ UNFOLD: dict[str, Any] = {
     ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("console/console.css")],
-    "SCRIPTS": [lambda request: static("console/console.js")],
+    "STYLES": [lambda request: static("console/console.css"), lambda request: static("console/time.css")],
+    "SCRIPTS": [lambda request: static("console/console.js"), lambda request: static("console/moments.js")],
     "DASHBOARD_CALLBACK": "tasks_app.admin.home.dashboard",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "tasks_app.admin.site.sidebar"},
     "COLORS": {

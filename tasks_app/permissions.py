@@ -152,6 +152,7 @@ def available_actions(actor: Actor, task: HumanTask) -> list[str]:
         "release": status in HELD and can_release(actor, task),
         "hold": status in HELD and task.held_since is None and can_hold(actor, task),
         "resume": task.held_since is not None and can_hold(actor, task),
+        "extend": status in OPEN and task.task_type.expires_after_hours is not None and can_hold(actor, task),
         "assign": status in OPEN and can_assign(actor, task),
         "route": status in OPEN and status != "in_progress" and can_route(actor, task),
         "escalate": status in OPEN and can_escalate(actor, task),

@@ -1,12 +1,15 @@
 """The forms in the task page's dialogs. Each carries the version of the task that the reader saw."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from typing import Any, Final
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core import clock
 from core.api.parser import BodyTooLarge, MalformedJSON, loads
 from tasks_app.admin.verbs import Verb
 
@@ -46,6 +49,8 @@ class ActionForm(forms.Form):
                 widget=forms.Textarea(attrs={"rows": TEXT_ROWS, "class": "c-input", "maxlength": MAX_TEXT}),
                 error_messages={"required": gettext_lazy("Write a text: it is what the other side will read.")},
             )
+        if verb.moment:
+            self.fields[verb.moment] = MomentField(verb.moment)
         if verb.modifications and schema:
             self.fields["modifications"] = ModificationsField(schema)
         first = next((bound for bound in self.visible_fields()), None)
@@ -70,6 +75,39 @@ def _choice(name: str, choices: list[tuple[str, str]]) -> forms.Field:
         widget=forms.Select(attrs={"class": "c-input"}, choices=[("", gettext_lazy("Choose …")), *choices]),
         error_messages={"required": gettext_lazy("Choose one.")},
     )
+
+
+class MomentField(forms.DateTimeField):
+    """A moment in the reader's zone, with a few likely ones to choose from."""
+
+    def __init__(self, name: str) -> None:
+        labels = {"follow_up_at": gettext_lazy("Look at it again"), "until": gettext_lazy("New end")}
+        self.choices = likely_moments(timezone.localtime(clock.now()))
+        super().__init__(
+            label=labels[name],
+            initial=self.choices[1][0],
+            help_text=gettext_lazy("Your time zone: %(zone)s. At most 90 days ahead.")
+            % {"zone": timezone.get_current_timezone_name()},
+            widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "c-input"}, format="%Y-%m-%dT%H:%M"),
+            error_messages={
+                "required": gettext_lazy("Give a day and a time."),
+                "invalid": gettext_lazy("Give a day and a time, like 2026-12-24 09:30."),
+            },
+        )
+
+
+def likely_moments(now: datetime) -> list[tuple[str, str]]:
+    """Value and label of moments that people mean, such as tomorrow morning. `now` is in the reader's zone."""
+    morning = time(9)
+    monday = now.date() + timedelta(days=7 - now.weekday())
+    soon = now + timedelta(hours=2)
+    likely = [
+        (soon.replace(minute=soon.minute // 5 * 5, tzinfo=None), _("In 2 hours")),
+        (datetime.combine(now.date() + timedelta(days=1), morning), _("Tomorrow 09:00")),
+        (datetime.combine(monday, morning), _("Monday 09:00")),
+        (datetime.combine(now.date() + timedelta(days=7), morning), _("In a week")),
+    ]
+    return [(f"{moment:%Y-%m-%dT%H:%M}", label) for moment, label in likely]
 
 
 class ModificationsField(forms.CharField):

@@ -20,6 +20,7 @@ NOTES: Final = (
     EventType.DETAIL_REVEALED,
     EventType.DETAILS_ERASED,
     EventType.SLA_WARNED,
+    EventType.CHANNEL_NOTIFIED,
 )
 _TONES: Final = {
     EventType.COMPLETED: "green",
@@ -27,6 +28,9 @@ _TONES: Final = {
     EventType.ESCALATED: "violet",
     EventType.COMMENTED: "blue",
     EventType.DECISION_RECORDED: "blue",
+    EventType.SLA_WARNED: "orange",
+    EventType.HELD: "orange",
+    EventType.RESUMED: "blue",
 }
 
 
@@ -110,6 +114,11 @@ def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> 
         EventType.RECURRED: _("reported it again"),
         EventType.PRIORITY_CHANGED: _("changed the priority"),
         EventType.SLA_WARNED: _("warned about the deadline"),
+        EventType.CHANNEL_NOTIFIED: _("notified a channel"),
+        EventType.DEADLINE_CHANGED: _("computed the deadline anew"),
+        EventType.EXTENDED: _("put off the expiry"),
+        EventType.HELD: _("put it on hold"),
+        EventType.RESUMED: _("took it up again"),
     }
     return sentences[kind]
 
@@ -148,6 +157,10 @@ def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
         EventType.WITHDRAWN: _("%(who)s has withdrawn this task %(ago)s."),
         EventType.EXPIRED: _("This task has expired %(ago)s."),
         EventType.PRIORITY_CHANGED: _("%(who)s has changed the priority of this task %(ago)s."),
+        EventType.DEADLINE_CHANGED: _("The deadline of this task was computed anew %(ago)s."),
+        EventType.EXTENDED: _("%(who)s has put off the expiry of this task %(ago)s."),
+        EventType.HELD: _("%(who)s has put this task on hold %(ago)s."),
+        EventType.RESUMED: _("%(who)s has taken this task up again %(ago)s."),
     }
     changed = _("%(who)s has changed this task %(ago)s.")
     return sentences.get(EventType(event.type), changed) % names

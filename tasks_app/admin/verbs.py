@@ -25,8 +25,8 @@ Run = Callable[[str, Actor, Values], HumanTask | str]
 class Verb:
     """One action. `right` is its name in `permissions.available_actions`.
 
-    `text` labels the text field, empty for none; `pick` names a choice field (assigned_to, team); `direct` needs no
-    dialog; `stays` keeps the reader on the task's page afterwards.
+    `text` labels the text field, empty for none; `pick` names a choice field (assigned_to, team), `moment` a field for
+    a time (follow_up_at, until); `direct` needs no dialog; `stays` keeps the reader on the task's page afterwards.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Verb:
     text: Text = ""
     text_required: bool = False
     pick: str = ""
+    moment: str = ""
     resolution: str = ""
     modifications: bool = False
     direct: bool = False
@@ -83,6 +84,20 @@ def _assign(task_id: str, actor: Actor, values: Values) -> HumanTask:
 def _route(task_id: str, actor: Actor, values: Values) -> HumanTask:
     team, reason = values["team"], values["text"]
     return services.route_task(task_id, actor, team=team, reason=reason, expected_version=values["version"])
+
+
+def _hold(task_id: str, actor: Actor, values: Values) -> HumanTask:
+    until, reason = values["follow_up_at"], values["text"]
+    return services.hold_task(task_id, actor, reason=reason, follow_up_at=until, expected_version=values["version"])
+
+
+def _resume(task_id: str, actor: Actor, values: Values) -> HumanTask:
+    return services.resume_task(task_id, actor, reason=values["text"], expected_version=values["version"])
+
+
+def _extend(task_id: str, actor: Actor, values: Values) -> HumanTask:
+    until, reason = values["until"], values["text"]
+    return services.extend_task(task_id, actor, until=until, reason=reason, expected_version=values["version"])
 
 
 def _comment(task_id: str, actor: Actor, values: Values) -> HumanTask:
@@ -172,6 +187,45 @@ _WORK: Final = [
         title=_("Assign to a person"),
         pick="assigned_to",
         text=_REASON,
+    ),
+    Verb(
+        "hold",
+        "hold",
+        _("Hold"),
+        "pause",
+        _hold,
+        _("On hold."),
+        title=_("Put on hold"),
+        help=_("It stays with its holder, and no timer takes it away, until the follow-up time."),
+        text=_("For whom or what the task waits"),
+        text_required=True,
+        moment="follow_up_at",
+        stays=True,
+    ),
+    Verb(
+        "resume",
+        "resume",
+        _("Resume"),
+        "resume",
+        _resume,
+        _("The task is taken up again."),
+        title=_("Take up again"),
+        help=_("The clocks go on. For a quarter of an hour nothing escalates by itself."),
+        text=_REASON,
+        stays=True,
+    ),
+    Verb(
+        "extend",
+        "extend",
+        _("Extend"),
+        "more_time",
+        _extend,
+        _("The expiry is put off."),
+        title=_("Put off the expiry"),
+        help=_("Without a decision the task ends by itself. It is warned of again before the new end."),
+        text=_REASON,
+        moment="until",
+        stays=True,
     ),
     Verb(
         "release",

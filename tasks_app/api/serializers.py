@@ -104,6 +104,11 @@ class HoldIn(StrictSerializer):
     )
 
 
+class ExtendIn(StrictSerializer):
+    until = serializers.DateTimeField(help_text="ISO 8601 with offset, at most 90 days ahead: it expires then instead.")
+    reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
+
+
 class RouteIn(StrictSerializer):
     team = serializers.CharField(max_length=50, help_text="The other team's slug.")
     reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)

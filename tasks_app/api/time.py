@@ -1,4 +1,4 @@
-"""The calls about time: hold, resume, and why a deadline is when it is."""
+"""The calls about time: hold, resume, extend, and why a deadline is when it is."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -8,7 +8,7 @@ from core import clock
 from tasks_app import selectors, services
 from tasks_app.api.base import TaskView, problems
 from tasks_app.api.idempotency import idempotent
-from tasks_app.api.serializers import HoldIn, ReasonIn, TaskClockOut, TaskOut
+from tasks_app.api.serializers import ExtendIn, HoldIn, ReasonIn, TaskClockOut, TaskOut
 from tasks_app.api.views import CHANGE, CHANGE_PROBLEMS
 from tasks_app.exceptions import TaskNotFound
 from tasks_app.sla.explain import document, explain
@@ -43,6 +43,23 @@ class ResumeTask(TaskView):
         body = self.read(ReasonIn, request)
         return self.answer(
             services.resume_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
+
+
+class ExtendTask(TaskView):
+    @extend_schema(
+        operation_id="extend_task",
+        request=ExtendIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Put off the end of a task that expires by itself; it is warned of again before."""
+        body = self.read(ExtendIn, request)
+        return self.answer(
+            services.extend_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
         )
 
 

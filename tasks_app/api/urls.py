@@ -17,6 +17,7 @@ urlpatterns = [
     path("tasks/<str:task_id>/route/", views.RouteTask.as_view(), name="route"),
     path("tasks/<str:task_id>/hold/", time.HoldTask.as_view(), name="hold"),
     path("tasks/<str:task_id>/resume/", time.ResumeTask.as_view(), name="resume"),
+    path("tasks/<str:task_id>/extend/", time.ExtendTask.as_view(), name="extend"),
     path("tasks/<str:task_id>/clock/", time.TaskClock.as_view(), name="clock"),
     path("tasks/<str:task_id>/escalate/", views.EscalateTask.as_view(), name="escalate"),
     path("tasks/<str:task_id>/withdraw/", views.WithdrawTask.as_view(), name="withdraw"),

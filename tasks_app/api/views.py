@@ -41,7 +41,9 @@ class GetTask(TaskView):
     @extend_schema(operation_id="get_task", responses={200: TaskDetailOut, **problems(404)}, tags=["tasks"])
     def get(self, request: Request, task_id: str) -> Response:
         """One task, with what you may do with it now."""
-        tasks = selectors.visible_tasks(self.actor).select_related("assigned_to", "resolved_by", "requested_by")
+        tasks = selectors.visible_tasks(self.actor).select_related(
+            "task_type", "assigned_to", "resolved_by", "requested_by"
+        )
         task = tasks.filter(pk=task_id).first()
         if task is None:
             raise TaskNotFound

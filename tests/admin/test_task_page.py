@@ -5,9 +5,11 @@ from typing import Any
 
 from core import clock
 from tasks_app.actors import Actor
+from tasks_app.admin import timeline
 from tasks_app.admin.texts import data_table, rendered_markdown, span
 from tasks_app.models import HumanTask
 from tasks_app.services import Decision, claim_task, comment_on_task, decide_task
+from tasks_app.states import EventType
 from tests.admin.conftest import ClientFor, page_of, text_of
 from tests.cast import NewTaskFactory
 
@@ -54,9 +56,9 @@ def test_it_offers_what_would_succeed(make_task: NewTaskFactory, ana: Actor, cli
     task = make_task()
     assert buttons(client_for("ana").get(page_of(task))) == ["approve", "reject", "cannot-complete", "claim", "comment"]
     claim_task(task.pk, ana)
-    held = ["approve", "reject", "cannot-complete", "start", "comment", "release", "escalate"]
+    held = ["approve", "reject", "cannot-complete", "start", "comment", "hold", "release", "escalate"]
     assert buttons(client_for("ana").get(page_of(task))) == held
-    lead = ["comment", "assign", "release", "escalate", "route"]
+    lead = ["comment", "assign", "hold", "release", "escalate", "route"]
     assert buttons(client_for("sam").get(page_of(task))) == lead
     exception = make_task("permission_exception")
     assert buttons(client_for("zoe").get(page_of(exception))) == ["complete", "cannot-complete", "claim", "comment"]
@@ -127,3 +129,9 @@ def test_it_sanitises_instructions() -> None:
 def test_it_says_spans_in_two_units() -> None:
     said = {5: "5 s", 60: "1 min", 7800: "2 h 10 min", 54000: "15 h", 54060: "15 h", 100800: "1 d 4 h", 864000: "10 d"}
     assert {seconds: span(timedelta(seconds=seconds)) for seconds in said} == said
+
+
+def test_it_tells_every_kind_of_event_in_a_sentence() -> None:
+    """A new kind of event without words would make the page of every task that has one an error."""
+    for kind in EventType:
+        assert timeline._what(kind, {"resolution": "", "stage": 1}, "ana", "Compliance")

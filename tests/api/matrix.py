@@ -41,6 +41,7 @@ ENTRIES: Final[dict[tuple[str, str], Entry]] = {
     ("POST", "tasks/<str:task_id>/route/"): Entry("task", {"team": "compliance"}),
     ("POST", "tasks/<str:task_id>/hold/"): Entry("task", {"reason": "asked", "follow_up_at": "2026-03-02T12:00:00Z"}),
     ("POST", "tasks/<str:task_id>/resume/"): Entry("task", {}),
+    ("POST", "tasks/<str:task_id>/extend/"): Entry("task", {"until": "2026-03-02T12:00:00Z"}),
     ("GET", "tasks/<str:task_id>/clock/"): Entry("task"),
     ("GET", "metrics/summary/"): Entry("other"),
     ("POST", "tasks/<str:task_id>/escalate/"): Entry("task", {"reason": "late"}),

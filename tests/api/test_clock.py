@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core import clock
-from tasks_app.models import SLAPolicy
+from tasks_app.models import SLAPolicy, TaskType
 from tasks_app.services import save_policy
 from tests.api.conftest import TASKS, ClientFactory
 from tests.services.test_sla_policies import office
@@ -85,3 +85,15 @@ def test_it_offers_hold_and_resume_to_the_holder(api: ClientFactory, opened: Ope
     assert "resume" in actions
     assert "hold" not in actions
     assert ana.post(f"{address}hold/", {"reason": "buyer", "follow_up_at": until}).status_code == 409
+
+
+def test_it_puts_off_the_end_of_a_task_that_expires(api: ClientFactory, opened: Opened) -> None:
+    sam, task = api("sam"), opened()
+    address = f"{TASKS}{task['task_id']}/"
+    until = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    refused = sam.post(f"{address}extend/", {"until": until})
+    assert (refused.status_code, "do not expire" in refused.content.decode()) == (400, True)
+    TaskType.objects.filter(pk="creative_approval").update(expires_after_hours=8)
+    assert "extend" in sam.get(address).json()["allowed_actions"]
+    assert sam.post(f"{address}extend/", {"until": until, "reason": "the buyer is away"}).status_code == 200
+    assert api("ana").post(f"{address}extend/", {"until": until}).status_code == 403

@@ -25,6 +25,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "route": frozenset({"team", "reason"}),
     "escalate": frozenset({"reason"}),
     "hold": frozenset({"reason", "follow_up_at"}),
+    "extend": frozenset({"until", "reason"}),
     "resume": frozenset({"reason"}),
     "withdraw": frozenset({"reason"}),
     "comment": frozenset({"text"}),
@@ -38,6 +39,7 @@ VALID: Final[dict[str, dict[str, Any]]] = {
     "route": {"team": "compliance"},
     "comment": {"text": "seen"},
     "hold": {"reason": "asked", "follow_up_at": "2026-12-31T12:00:00Z"},
+    "extend": {"until": "2026-12-31T12:00:00Z"},
     "reveal": {"placeholder": "[email 1]", "reason": "to ask"},
 }
 # Names that other systems would take: of users, of REST framework, of Python and of JavaScript.

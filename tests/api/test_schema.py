@@ -23,6 +23,7 @@ from core import clock
 from core.api import problems
 from core.errors import HitlError
 from tasks_app import events
+from tasks_app.models import TaskType
 from tests.api.conftest import TASKS, ClientFactory
 from tests.api.matrix import ENTRIES, operations
 from tests.api.test_tasks import Opened
@@ -134,6 +135,7 @@ def test_its_answers_are_what_the_document_says(document: dict[str, Any], api: C
     bot, ana, sam = api("bot"), api("ana"), api("sam")
     task = opened(error_detail="ask ops@acme.example", context_data={"size": "300x250"}, due_in_hours=2)["task_id"]
     second = opened()["task_id"]
+    TaskType.objects.filter(pk="creative_approval").update(expires_after_hours=99)
     events.assign_positions()
     one = "/api/v1/tasks/{task_id}/"
     calls: list[tuple[str, Any, int]] = [
@@ -154,6 +156,11 @@ def test_its_answers_are_what_the_document_says(document: dict[str, Any], api: C
                 f"{TASKS}{task}/hold/",
                 {"reason": "asked", "follow_up_at": f"{clock.now() + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"},
             ),
+            200,
+        ),
+        (
+            f"post {one}extend/",
+            ana.post(f"{TASKS}{task}/extend/", {"until": f"{clock.now() + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"}),
             200,
         ),
         (f"get {one}clock/", bot.get(f"{TASKS}{task}/clock/"), 200),

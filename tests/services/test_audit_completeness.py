@@ -197,6 +197,7 @@ DOORS: dict[str, tuple[str, bool, dict[str, Any]] | None] = {
         {"reason": WHY, "follow_up_at": f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"},
     ),
     "resume": READ_ONLY,  # refused unless held: tests/api/test_clock.py
+    "extend": READ_ONLY,  # refused unless the type expires: tests/api/test_clock.py
     "escalate": ("ana", HELD, {"reason": WHY}),
     "withdraw": ("bot", False, {"reason": WHY}),
     "comment": ("bot", False, {"text": WHY}),

@@ -1,0 +1,13 @@
+/* Likely moments beside a field for a time: a click puts one in. */
+(function () {
+  "use strict";
+
+  document.addEventListener("click", function (event) {
+    const pick = event.target.closest("[data-sets]");
+    if (pick) {
+      const field = document.getElementById(pick.dataset.sets);
+      field.value = pick.dataset.value;
+      field.focus();
+    }
+  });
+})();
