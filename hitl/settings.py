@@ -122,6 +122,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA recursive_triggers=ON; PRAGMA synchronous=FULL;",
     }
 else:
+    if _database["ENGINE"] == "django.db.backends.postgresql":
+        _database["ENGINE"] = "core.postgresql"
     _database["CONN_MAX_AGE"] = env.int("HITL_CONN_MAX_AGE", default=300)
     _database["TEST"] = {"TEMPLATE": "template0"}
     # A server that does not answer makes /readyz say so within seconds, not after the kernel's two minutes.
@@ -226,9 +228,16 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-up": {"task": "tasks_app.jobs.tidy_up", "schedule": 3600.0, "options": {"expires": 1800}},
 }
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "hitl"}}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "hitl"}
+}
 if REDIS_URL:
-    CACHES["default"] = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # A Redis that hangs must not hold up requests: the rate limit lets them pass without it.
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -3,9 +3,15 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+# A message costs a process as much as a request does. So many a second are enough: the first wish of a quiet moment is
+# published at once, and one that comes during the pause waits for its end.
+PAUSE: Final = 0.1
 
 
 class Nudger:
@@ -53,3 +59,4 @@ class Nudger:
                 failing = True
             if not self._wanted.is_set():
                 self._idle.set()
+            time.sleep(PAUSE)

@@ -265,8 +265,11 @@ def test_it_limits_each_token_and_says_when_to_come_back(api: ClientFactory, set
 def test_it_lets_requests_pass_when_the_store_of_the_counts_is_down(
     api: ClientFactory, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    asked = []
+
     class Down:
-        def add(self, *args: Any, **options: Any) -> None:
+        def incr(self, *args: Any, **options: Any) -> None:
+            asked.append(1)
             raise ConnectionError("Redis is away")
 
     settings.HITL_RATE_LIMIT = 1
@@ -274,6 +277,36 @@ def test_it_lets_requests_pass_when_the_store_of_the_counts_is_down(
     bot = api("bot")
     assert {bot.get(TASKS).status_code for _ in range(4)} == {200}
     assert "rate limit not counted" in caplog.text
+    assert len(asked) == 1, "a dead store is left alone for a while, so that not every request waits for it"
+    throttling.allowances.wake()
+
+
+@pytest.mark.django_db
+def test_several_processes_never_let_pass_more_than_the_limit() -> None:
+    """Each takes parcels of the minute; together they reach the limit to within one parcel each."""
+    cache.clear()
+    limit, minute = 1_000, 7
+    processes = [throttling.Allowances() for _ in range(3)]
+    passed = sum(processes[number % 3].take("t1", minute, limit) for number in range(3 * limit))
+    assert limit - 3 * (limit // 100) <= passed <= limit
+    assert not any(process.take("t1", minute, limit) for process in processes)
+    assert processes[0].take("t2", minute, limit), "another token has its own count"
+    assert processes[0].take("t1", minute + 1, limit), "and so has the next minute"
+
+
+@pytest.mark.django_db
+def test_it_asks_the_store_once_a_parcel(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Counting:
+        def incr(self, key: str, by: int) -> int:
+            asked.append(key)
+            return by * len(asked)
+
+    monkeypatch.setattr(throttling, "cache", Counting())
+    allowances = throttling.Allowances()
+    assert all(allowances.take("t1", 1, 1_200) for _ in range(120))
+    assert len(asked) == 10
 
 
 @pytest.mark.django_db

@@ -1,0 +1,25 @@
+"""Django's PostgreSQL backend with a health check that costs no round trip."""
+
+import select
+
+from django.db.backends.postgresql import base
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A kept connection is looked at before each request (`CONN_HEALTH_CHECKS`), but not asked.
+
+    A server that has ended the connection, has been restarted or has gone away with its machine's knowledge leaves
+    something to read on the socket: its last words or the end of the stream. An idle connection has nothing to read,
+    and is used as it is: `SELECT 1` before every request was a sixth of the time of opening a task.
+    """
+
+    def is_usable(self) -> bool:
+        connection = self.connection
+        if connection is None or connection.closed:
+            return False
+        if self.errors_occurred:
+            return super().is_usable()
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        # Something to read: a notice, which the question below passes over, or the end, which makes it fail.
+        return super().is_usable() if poll.poll(0) else True

@@ -1,0 +1,74 @@
+"""A kept connection that has died is noticed before it is used, without asking it before every request."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections
+
+from tests.system import wait_until
+
+
+@pytest.fixture
+def kept(transactional_db: None) -> Iterator[Any]:
+    """A connection as a web process keeps it between two requests."""
+    kept: Any = connections.create_connection("default")
+    kept.ensure_connection()
+    kept.health_check_enabled = True
+    yield kept
+    kept.close()
+
+
+def ask(kept: Any) -> tuple[int, int]:
+    """One request: the server process that answered it, and the number of statements that it took."""
+    kept.health_check_done = False
+    kept.close_if_unusable_or_obsolete()
+    kept.force_debug_cursor, before = True, len(kept.queries_log)
+    with kept.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    return pid, len(kept.queries_log) - before
+
+
+def end_session(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    wait_until(lambda: pid not in _sessions(), "the session's end")
+
+
+def _sessions() -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity")
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def test_it_replaces_a_connection_that_was_ended(kept: Any) -> None:
+    if connection.vendor != "postgresql":
+        return  # a file has no sessions
+    first, statements = ask(kept)
+    assert ask(kept)[0] == first, "it is kept"
+    assert statements == 1
+    end_session(first)
+    assert ask(kept)[0] != first
+
+
+def test_it_would_fail_without_the_look(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: the dead connection is in use, and only the look tells."""
+    if connection.vendor != "postgresql":
+        return
+    first, _statements = ask(kept)
+    monkeypatch.setattr(type(kept), "is_usable", lambda self: True)
+    end_session(first)
+    with pytest.raises(OperationalError):
+        ask(kept)
+
+
+def test_it_keeps_a_connection_that_was_only_told_something(kept: Any) -> None:
+    if connection.vendor != "postgresql":
+        return
+    first, _statements = ask(kept)
+    with kept.cursor() as cursor:
+        cursor.execute("LISTEN gossip")
+    with connection.cursor() as cursor:
+        cursor.execute("NOTIFY gossip, 'hello'")
+    assert ask(kept)[0] == first
