@@ -36,6 +36,12 @@ class TakenByAnother(WrongState):
     code = "taken_by_another"
 
 
+class TakenBack(WrongState):
+    """The task was taken back from you meanwhile. Read it again; then claim it, or decide with If-Match."""
+
+    code = "taken_back"
+
+
 class StaleVersion(TaskError):
     """The task has changed since you read it. Read it again and decide on what it says now."""
 

@@ -63,6 +63,8 @@ _NO_DIGITS = re.compile(r"\D+")
 
 def digits_of(text: str) -> str:
     """The digits of a number in ASCII, whatever script they are written in."""
+    if text.isascii() and text.isdigit():
+        return text
     digits = _NO_DIGITS.sub("", text)
     return digits if digits.isascii() else "".join(str(int(c)) for c in digits)
 

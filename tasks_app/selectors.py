@@ -5,19 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import orjson
 from django.db.models import Count, Q
 
 from tasks_app.actors import Actor
-from tasks_app.models import HumanTask, User
+from tasks_app.models import HumanTask, TaskEvent, User
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.permissions import NOTHING, may_decide_at_this_stage, served_by, visible_to
-from tasks_app.states import WAITING
+from tasks_app.states import WAITING, EventType
 
 SOON: Final = timedelta(hours=1)
 # Nobody reads a number above this; the console shows "999+".
 COUNTED_UP_TO: Final = 1_000
 # How far "recently closed" looks back, whoever closed them: a bound that a million finished tasks do not move.
 RECENTLY_CLOSED: Final = 1_000
+_LEAVES_ITS_HOLDER: Final = (
+    EventType.ASSIGNED,
+    EventType.RELEASED,
+    EventType.ROUTED,
+    EventType.ESCALATED,
+    EventType.DECISION_RECORDED,
+)
 
 
 def visible_tasks(actor: Actor) -> TaskQuerySet:
@@ -129,6 +137,21 @@ def related_tasks(actor: Actor, task: HumanTask, *, limit: int = 6) -> TaskQuery
             found = found.union(HumanTask.objects.filter(~Q(**{field: ""}), **{field: name}).values("pk"), all=True)
     keys = {*found.values_list("pk", flat=True)[:200], *filter(None, [task.follows_id])} - {task.pk}
     return visible_tasks(actor).filter(pk__in=keys).order_by("-task_id")[:limit]
+
+
+def was_taken_back(task: HumanTask, person: User) -> bool:
+    """Whether somebody else, or a timer, took this waiting task from a person who may still believe to hold it.
+
+    False for whoever gave it back, passed it on or referred it himself, and for whoever never had it. The two
+    questions go to the task's own events.
+    """
+    trail = TaskEvent.objects.filter(task_id=task.pk)
+    for taken in trail.filter(type__in=(EventType.CLAIMED, EventType.ASSIGNED)).order_by("-seq")[:50]:
+        if orjson.loads(bytes(taken.snapshot)).get("assigned_to_id") != person.pk:
+            continue
+        lost = trail.filter(seq__gt=taken.seq, type__in=_LEAVES_ITS_HOLDER).order_by("seq").first()
+        return lost is not None and person.pk not in (lost.actor_id, lost.on_behalf_of_id)
+    return False
 
 
 def entitled_people(task: HumanTask) -> list[tuple[User, int]]:

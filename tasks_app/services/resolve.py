@@ -13,7 +13,7 @@ from tasks_app.models import HumanTask, TaskType, User
 from tasks_app.services.people import entitled_person
 from tasks_app.services.rhythm import Change, changing, wrong_state
 from tasks_app.services.texts import masked_fields
-from tasks_app.services.work import refuse_if_taken
+from tasks_app.services.work import refuse_if_taken, refuse_if_taken_back
 from tasks_app.states import DECISIONS, ENDING, MAY_CARRY_MODIFICATIONS, NEEDS_TEXT, OPEN, WAITING, Resolution, Status
 
 
@@ -43,7 +43,8 @@ def decide_task(
     """Claim, start and end a task in one transaction, when the decider may do each; every step leaves its own event.
 
     With `resolved_by`, a token of scope `tasks:work` records the decision of that entitled person. On somebody else's
-    task: TakenByAnother. Raises InvalidInput for a resolution that the type does not allow, a missing feedback, wrong
+    task: TakenByAnother. On a task that a lead or a timer took back from the decider: TakenBack, unless he says by
+    `expected_version` that he knows how it stands; claiming it says so too. Raises InvalidInput for a resolution that the type does not allow, a missing feedback, wrong
     modifications.
     """
     with changing(task_id, actor, expected_version=expected_version) as change:
@@ -62,6 +63,8 @@ def decide_task(
         )
         behalf = None if person.pk == actor.user.pk else person
         if change.task.status in WAITING:
+            if expected_version is None:
+                refuse_if_taken_back(change.task, person)
             change.move("claim", by=person, on_behalf_of=behalf)
         if change.task.status == Status.ASSIGNED:
             change.move("start", on_behalf_of=behalf)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from core import clock
 from tasks_app import permissions, selectors
 from tasks_app.actors import Actor
-from tasks_app.exceptions import InvalidInput, TakenByAnother
+from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
 from tasks_app.services.people import entitled_person
 from tasks_app.services.rhythm import Change, changing
@@ -44,6 +44,15 @@ def refuse_if_taken(task: HumanTask, actor: Actor) -> None:
             current_status=str(task.status),
             assigned_to=holder.get_username(),
         )
+
+
+def refuse_if_taken_back(task: HumanTask, person: User) -> None:
+    """Raise TakenBack if the person lost this waiting task to a lead or a timer: a decision must not claim it anew.
+
+    A task of version 1 was never held, so that the ordinary decision on a fresh task asks nothing.
+    """
+    if task.version > 1 and selectors.was_taken_back(task, person):
+        raise TakenBack(current_version=task.version, current_status=str(task.status))
 
 
 def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id: str | None = None) -> HumanTask | None:

@@ -79,6 +79,7 @@ class Play:
         self.now = START
         self.watch = Watcher(actors)
         self.taken_back: dict[str, int] = {}  # task -> who held it when a timer or the system returned it to the queue
+        self.robbed: set[tuple[str, int]] = set()  # task and person: who lost it to somebody else, or to a timer
         self._names = {actor.user.pk: who for who, actor in actors.items() if who in REVIEWERS}
 
     @property
@@ -132,7 +133,9 @@ class Play:
             self.watch.blame("I4", f"{verb} was accepted on version {expected} of a task at {before['version']}")
         if verb == "resolve" and before["status"] != "in_progress" and self.taken_back.get(pk) == actor.user.pk:
             self.watch.blame("I12", f"{who} decided a task that the queue had taken back")
-        self._note_return(pk, before)
+        if verb in ("decide", "agree") and expected is None and (pk, actor.user.pk) in self.robbed:
+            self.watch.blame("I12", f"{who} decided, without a look, a task that was taken back")
+        self._note_return(pk, before, by=actor.user.pk)
 
     def claim_next(self, who: str) -> None:
         outcome = self._try(lambda: services.claim_next_task(self.actors[who]))
@@ -147,6 +150,7 @@ class Play:
         for pk, holder in self.taken_back.items():
             if self.rows[pk]["status"] == "pending" or self.rows[pk]["status"] == "escalated":
                 self.act("resolve", self._names[holder], pk)
+                self.act("decide", self._names[holder], pk)
                 return
 
     def sweep(self) -> None:
@@ -169,8 +173,11 @@ class Play:
         for pk, row in before.items():
             self._note_return(pk, row)
 
-    def _note_return(self, pk: str, before: Row) -> None:
+    def _note_return(self, pk: str, before: Row, by: int | None = None) -> None:
         after = self.rows[pk]
+        self.robbed.discard((pk, after["assigned_to_id"]))
+        if before["assigned_to_id"] not in (None, by, after["assigned_to_id"]) and after["completed_at"] is None:
+            self.robbed.add((pk, before["assigned_to_id"]))
         if after["assigned_to_id"] is not None:
             self.taken_back.pop(pk, None)
         elif before["assigned_to_id"] is not None and after["status"] in ("pending", "escalated"):

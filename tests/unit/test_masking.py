@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum import luhn as stdnum_luhn
 
-from tasks_app import detectors, masking, phones
+from tasks_app import credentials, detectors, masking, phones
 from tasks_app.keynames import Hint, secret_kind
 from tasks_app.masking import mask_fields, mask_json, mask_text, numbers_used, unmask
 
@@ -335,3 +336,32 @@ def test_it_reads_hostile_text_in_linear_work(unit: str, monkeypatch: pytest.Mon
         return read
 
     assert work(32_000) <= 12 * max(work(4_000), 4_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(str(10**12 + 7919 * n) for n in range(3000)),  # runs of numbers, some of which pass a card's checksum
+        "card " + "1 2 " * 10_000,
+        "cpf 52998224725 " * 2_500,
+        "".join(f"call +49 30 {1_000_000 + n} " for n in range(2_000)),
+    ],
+    ids=["numbers", "card", "cpf", "phones"],
+)
+def test_it_reads_a_long_hostile_text_a_few_times(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was cut out must not invite the next reading to cut more: a megabyte of such took 37 seconds once."""
+    readings: list[int] = []
+    cut = masking._Run._cut
+
+    def counted(self: masking._Run, text: str, hits: Iterable[credentials.Hit]) -> str:
+        readings.append(len(text))
+        return cut(self, text, hits)
+
+    monkeypatch.setattr(masking._Run, "_cut", counted)
+    masking.mask_text(text)
+    assert len(readings) <= 40, "three readings by every detector that has something to look for"
+
+
+def test_a_card_that_was_cut_out_is_no_word_for_the_number_behind_it() -> None:
+    """Without "card" beside it, a number that no network issues stays, whatever stood before it."""
+    assert mask_text("4111 1111 1111 1111 and 1234567890121233").text == "[card 1] and 1234567890121233"
