@@ -1,18 +1,23 @@
-"""Around each request: correlation id and NUL, the content policy by path, and the reader's time zone."""
+"""Around each request: correlation id and NUL, the last slash, the content policy by path, and the reader's zone."""
 
 import zoneinfo
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 from django.utils import timezone
+from django.utils.http import escape_leading_slashes
 
+from core.api import problem_page
 from core.requests import correlation_id_for, set_correlation_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+API_PREFIX: Final = "/api/"
 LOGIN_NAME: Final = 150  # as the column of user names
 
 
@@ -47,6 +52,26 @@ class RequestContextMiddleware:
         is_login = request.method == "POST" and request.path_info == "/admin/login/"
         if is_login and len(request.POST.get("username", "")) > LOGIN_NAME:
             raise SuspiciousOperation("the login name is too long")
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Send whoever left out an address's last slash to the right one, without losing what he sent.
+
+    Django answers 301, after which clients repeat a POST as a GET without its body (and, with DEBUG on, an error). 308
+    keeps method and body; under /api/ it also says so in words.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        lost = response.status_code == HTTPStatus.NOT_FOUND and request.method not in ("GET", "HEAD")
+        if not lost or not self.should_redirect_with_slash(request):
+            return super().process_response(request, response)
+        target = escape_leading_slashes(request.get_full_path(force_append_slash=True))
+        if not request.path_info.startswith(API_PREFIX):
+            return HttpResponsePermanentRedirect(target, preserve_request=True)
+        detail = "Addresses end with a slash. Send the same request to the Location of this answer."
+        answer = problem_page(308, "missing_slash", detail)
+        answer["Location"] = target
+        return answer
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

@@ -81,7 +81,7 @@ MIDDLEWARE = [
     "hitl.middleware.ContentPolicyMiddleware",
     "hitl.health.HealthMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "hitl.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "hitl.middleware.ReaderTimeZoneMiddleware",

@@ -98,9 +98,7 @@ def ibans(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
 _RUN = re.compile(r"(?<!\d)\d(?:\d|[ .\u00a0-](?=\d))*+")
 _GROUP = re.compile(r"\d+")
 # Not the one in our own placeholder: a card that was cut out says nothing about the number behind it.
-_CARD_WORD = re.compile(
-    r"(?i)\b(?!(?<=\[)card \d{1,9}\])(?:card|cc|visa|master ?card|amex|maestro|credit|debit|pan)\b"
-)
+_CARD_WORD = re.compile(r"(?i)\b(?!(?<=\[)card \d{1,9}\])(?:card|cc|visa|master ?card|amex|maestro|credit|debit|pan)\b")
 _CARD_SHAPE = re.compile(
     r"(?<!\d)(?:\d{12,19}|(\d{4}([ .\u00a0-])\d{4}\2\d{4}\2\d{1,4})(?:\2\d{2,3})?"
     r"|\d{4}([ .\u00a0-])\d{6}\3\d{4,5})(?!\d)"

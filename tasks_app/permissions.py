@@ -1,8 +1,8 @@
 """Who may do what: `can_<verb>(actor, task)` in memory, `visible_to(actor)` for queries. Denied by default.
 
-People act by their teams: a member of a team that serves the task works on it, a lead assigns, routes and releases.
-An adapter acts by its token: principals and scopes. Services ask before every change; admin and API ask to show
-buttons.
+People act by their teams: a member of a team that serves the task works on it, a lead assigns, routes and releases. Who
+opened a task for another team goes on seeing it, may comment and withdraw it, as long as he is in any team. An adapter
+acts by its token: principals and scopes. Services ask before every change; admin and API ask to show buttons.
 """
 
 from django.db.models import Q
@@ -38,7 +38,10 @@ def visible_to(actor: Actor) -> Q:
         if not actor.has_scope(Scope.READ):
             return NOTHING
         return EVERYTHING if actor.principals is None else Q(principal__in=sorted(actor.principals))
-    return EVERYTHING if actor.grants.sees_everything else served_by(actor)
+    grants = actor.grants
+    if grants.sees_everything:
+        return EVERYTHING
+    return served_by(actor) | Q(requested_by=actor.user.pk) if grants.teams else NOTHING
 
 
 def can_see(actor: Actor, task: HumanTask) -> bool:
@@ -48,7 +51,7 @@ def can_see(actor: Actor, task: HumanTask) -> bool:
         return True
     if actor.is_adapter:
         return actor.has_scope(Scope.READ) and actor.speaks_for(task.principal_id)
-    return actor.grants.sees_everything or _serves(actor, task)
+    return actor.grants.sees_everything or _serves(actor, task) or _requested(actor, task)
 
 
 def _serves(actor: Actor, task: HumanTask) -> bool:
@@ -57,6 +60,10 @@ def _serves(actor: Actor, task: HumanTask) -> bool:
 
 def _leads(actor: Actor, task: HumanTask) -> bool:
     return actor.is_person and actor.grants.leads(task.team_id, task.task_type_id, task.principal_id)
+
+
+def _requested(actor: Actor, task: HumanTask) -> bool:
+    return actor.is_person and bool(actor.grants.teams) and task.requested_by_id == actor.user.pk
 
 
 def _holds(actor: Actor, task: HumanTask) -> bool:
@@ -131,7 +138,7 @@ def can_withdraw(actor: Actor, task: HumanTask) -> bool:
 def can_comment(actor: Actor, task: HumanTask) -> bool:
     if actor.is_adapter:
         return actor.has_scope(Scope.COMMENT) and actor.speaks_for(task.principal_id)
-    return _serves(actor, task)
+    return _serves(actor, task) or _requested(actor, task)
 
 
 def can_reveal(actor: Actor, task: HumanTask) -> bool:

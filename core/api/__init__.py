@@ -8,13 +8,14 @@ from core.api.paging import KeysetPagination
 from core.api.parser import BodyTooLarge, MalformedJSON, StrictJSONParser, UnsupportedEncoding, loads
 from core.api.problems import ProblemSerializer, problem_handler, problem_page
 from core.api.renderer import JSONRenderer
-from core.api.serializers import StrictQuery, StrictSerializer
+from core.api.serializers import MomentField, StrictQuery, StrictSerializer
 
 __all__ = [
     "BodyTooLarge",
     "JSONRenderer",
     "KeysetPagination",
     "MalformedJSON",
+    "MomentField",
     "ProblemSerializer",
     "StrictJSONParser",
     "StrictQuery",

@@ -37,6 +37,7 @@ _TITLES: Final = {
     "authentication_failed": "The token or login is not valid.",
     "permission_denied": "You are not allowed to do this.",
     "not_found": "There is nothing here, or it is not yours to see.",
+    "missing_slash": "The address lacks its last slash.",
     "method_not_allowed": "This address does not know the method.",
     "not_acceptable": "This API answers in JSON only.",
     "unsupported_media_type": "This API reads JSON only.",

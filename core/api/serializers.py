@@ -1,9 +1,11 @@
 """Serializers that refuse what they do not know, so that a misspelt or forbidden field is never silently dropped."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
@@ -11,6 +13,17 @@ from core.api.parser import shown
 
 # A body may hold tens of thousands of keys; an answer names the first few.
 _NAMED_AT_MOST = 20
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment with its offset. One without is refused: whoever means his own five o'clock must not get that of UTC."""
+
+    default_error_messages = {"no_offset": "Give the offset too, as in 2026-03-02T17:00:00+01:00, or Z for UTC."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("no_offset")
+        return super().enforce_timezone(value)
 
 
 class StrictSerializer(serializers.Serializer[Any]):

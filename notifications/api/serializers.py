@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from core.api import StrictQuery, StrictSerializer
+from core.api import MomentField, StrictQuery, StrictSerializer
 from notifications.models import Attempt, Delivery, Endpoint
 from tasks_app.api.serializers import PriorityField
 from tasks_app.states import EventType, Priority
@@ -40,7 +40,7 @@ class NothingIn(StrictSerializer):
 
 
 class SinceIn(StrictSerializer):
-    since = serializers.DateTimeField(help_text="ISO 8601 with offset: everything missed from this moment on.")
+    since = MomentField(help_text="ISO 8601 with offset: everything missed from this moment on.")
 
 
 class DeliveryQuery(StrictQuery):

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from rest_framework import serializers
 
-from core.api import StrictSerializer
+from core.api import MomentField, StrictSerializer
 from tasks_app.models import HumanTask, TaskEvent
 from tasks_app.states import DECISIONS, Priority, Resolution, Status
 
@@ -57,9 +57,7 @@ class TaskIn(StrictSerializer):
         required=False, help_text="Whatever helps the person decide. Personal data is masked."
     )
     due_in_hours = HoursField(required=False, help_text="Hours from now, above 0; or give due_by.")
-    due_by = serializers.DateTimeField(
-        required=False, help_text="ISO 8601 with offset. Default by priority: 4 h, 24 h, 48 h, none."
-    )
+    due_by = MomentField(required=False, help_text="ISO 8601 with offset. Default by priority: 4 h, 24 h, 48 h, none.")
     dedup_key = serializers.CharField(
         max_length=255, required=False, help_text="Reports with the same key fold into one open task of the principal."
     )
@@ -99,9 +97,7 @@ class ReasonIn(StrictSerializer):
 
 class HoldIn(StrictSerializer):
     reason = serializers.CharField(max_length=TEXT, help_text="For whom or what the task waits.")
-    follow_up_at = serializers.DateTimeField(
-        help_text="ISO 8601 with offset, at most 90 days ahead: the hold ends by itself then."
-    )
+    follow_up_at = MomentField(help_text="ISO 8601 with offset, at most 90 days ahead: the hold ends by itself then.")
 
 
 class ExtendIn(StrictSerializer):

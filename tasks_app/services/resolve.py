@@ -44,8 +44,8 @@ def decide_task(
 
     With `resolved_by`, a token of scope `tasks:work` records the decision of that entitled person. On somebody else's
     task: TakenByAnother. On a task that a lead or a timer took back from the decider: TakenBack, unless he says by
-    `expected_version` that he knows how it stands; claiming it says so too. Raises InvalidInput for a resolution that the type does not allow, a missing feedback, wrong
-    modifications.
+    `expected_version` that he knows how it stands; claiming it says so too. Raises InvalidInput for a resolution that
+    the type does not allow, a missing feedback, wrong modifications.
     """
     with changing(task_id, actor, expected_version=expected_version) as change:
         _check(decision, change.task.task_type)

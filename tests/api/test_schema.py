@@ -231,7 +231,7 @@ def codes_in_the_code() -> Iterator[tuple[str, int]]:
         exceptions.MethodNotAllowed, exceptions.NotAcceptable, exceptions.UnsupportedMediaType, exceptions.Throttled,
     ):  # fmt: skip
         yield kind.default_code, kind.status_code
-    for module_name in ("core.api.problems", "core.api.parser", "hitl.errors"):
+    for module_name in ("core.api.problems", "core.api.parser", "hitl.errors", "hitl.middleware"):
         source = inspect.getsource(importlib.import_module(module_name))
         yield from (
             (code, int(status)) for status, code in re.findall(r'(?:Problem|problem_page)\(\s*(\d{3}), "(\w+)"', source)

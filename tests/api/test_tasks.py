@@ -305,3 +305,27 @@ def test_its_lists_cost_the_same_number_of_queries_at_any_size(api: ClientFactor
             counts.append(len(queries))
     assert counts[:2] == counts[2:]
     assert max(counts) <= 8
+
+
+@pytest.mark.parametrize("due_by", ["2026-03-02T12:00:00", "2026-03-02 12:00"])
+def test_it_asks_for_the_offset_of_a_moment(due_by: str, api: ClientFactory, principals: dict[str, Principal]) -> None:
+    """Read as UTC, somebody's five o'clock would be another one."""
+    body = {"task_type": "creative_approval", "principal_id": "acme_corp", "due_by": due_by}
+    document = problem(api("bot").post(TASKS, body), 400, "invalid")
+    assert [error["field"] for error in document["errors"]] == ["due_by"]
+    assert "+01:00" in document["errors"][0]["message"]
+    assert not HumanTask.objects.exists()
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_it_keeps_what_was_sent_to_an_address_without_its_slash(
+    debug: bool, settings: Any, api: ClientFactory, principals: dict[str, Principal]
+) -> None:
+    settings.DEBUG = debug
+    body = {"task_type": "creative_approval", "principal_id": "acme_corp"}
+    answer = api("bot").post(TASKS.rstrip("/") + "?x=1", body)
+    assert problem(answer, 308, "missing_slash")["detail"].startswith("Addresses end with a slash")
+    assert answer["Location"] == TASKS + "?x=1"
+    assert api("bot").post(answer["Location"].replace("?x=1", ""), body).status_code == 201
+    assert api("bot").get(TASKS.rstrip("/"))["Location"] == TASKS
+    assert api("bot").post("/api/v1/nowhere", body).status_code == 404

@@ -9,14 +9,14 @@ from django.contrib.auth.models import Permission
 from django.db import transaction
 
 from core import clock
-from tasks_app import services
+from tasks_app import selectors, services
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import TaskError, TaskNotFound
-from tasks_app.models import HumanTask, TaskType, User
+from tasks_app.models import HumanTask, TaskType, TeamMembership, User
 from tasks_app.models.access import default_scopes
 from tasks_app.permissions import available_actions, can_see
 from tasks_app.services import Decision, NewTask, open_task
-from tests.cast import adapter, add_to_team, person
+from tests.cast import NewTaskFactory, adapter, add_to_team, person
 
 # What each actor is to a task of acme_corp of each type. A `holder` is a member, and the one who gets the task here.
 RELATIONS: Final = """
@@ -236,3 +236,23 @@ def test_it_offers_nothing_to_a_token_that_may_not_read(scopes: list[str], cast:
     task = task_in("pending", "creative_approval", cast)
     token = adapter(cast["bot"].user, "acme_corp", scopes=scopes)
     assert available_actions(token, task) == accepted_by_the_services(task, token, "ana") == []
+
+
+def test_who_asked_another_team_goes_on_seeing_the_task(make_task: NewTaskFactory, ana: Actor, zoe: Actor) -> None:
+    """And may comment and withdraw it, while he is in any team; not work on it, nor see its masked values."""
+    task = make_task("compliance_review", actor=ana, error_detail="ask ops@acme.example")
+    assert available_actions(ana, task) == ["withdraw", "comment"]
+    assert list(selectors.visible_tasks(ana)) == [task]
+    assert not can_see(zoe, task)
+    assert not selectors.visible_tasks(zoe).exists()
+    assert services.withdraw_task(task.pk, ana, reason="found it myself").resolution == "withdrawn"
+
+
+def test_who_left_every_team_sees_nothing_of_what_he_asked_for(make_task: NewTaskFactory, ana: Actor) -> None:
+    task = make_task("compliance_review", actor=ana)
+    TeamMembership.objects.filter(user=ana.user).delete()
+    gone = Actor(user=ana.user)
+    assert not can_see(gone, task)
+    assert not selectors.visible_tasks(gone).exists()
+    with pytest.raises(TaskNotFound):
+        services.withdraw_task(task.pk, gone)

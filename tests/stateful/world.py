@@ -35,6 +35,7 @@ _TEAMS: Final = {
     "zoe": ("ad-operations", {"permission_exception", "manual_approval"}),
     "cora": ("compliance", {"compliance_review"}),
 }
+_IN_A_TEAM: Final[dict[str, int]] = {}  # who -> user; who is in any team goes on seeing what he asked for
 _TOKENS: Final = {"bot": "acme_corp", "clerk": "acme_corp", "eve": "globex"}
 
 
@@ -52,7 +53,7 @@ def serves(who: str, task: Row) -> bool:
 def sees(who: str, task: Row) -> bool:
     if who in _TOKENS:
         return bool(task["principal_id"] == _TOKENS[who])
-    return who in ("audrey", "system") or serves(who, task)
+    return who in ("audrey", "system") or serves(who, task) or task["requested_by_id"] == _IN_A_TEAM.get(who, 0)
 
 
 def build() -> dict[str, Actor]:
@@ -76,6 +77,7 @@ def build() -> dict[str, Actor]:
     person("root", is_superuser=True)
     person("audrey").user_permissions.add(Permission.objects.get(codename="view_every_task"))
     users = {name: User.objects.get(username=name) for name in REVIEWERS}
+    _IN_A_TEAM.update({name: users[name].pk for name in (*_TEAMS, "gus")})
     bot, eve = (User.objects.create(username=name, kind=User.Kind.SERVICE, password="!") for name in ("bot", "eve"))
     return {
         **{name: Actor(user=user, address="127.0.0.1", correlation_id="play") for name, user in users.items()},
