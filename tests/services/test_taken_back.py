@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core import clock
-from tasks_app import timers
+from tasks_app import selectors, timers
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import TakenBack
 from tasks_app.models import HumanTask, TaskEvent
@@ -21,7 +21,6 @@ from tasks_app.services import (
     return_tasks_of,
     route_task,
     start_task,
-    work,
 )
 from tests.cast import NewTaskFactory
 
@@ -105,7 +104,7 @@ def test_it_lets_a_lead_decide_what_he_routed_back_and_forth(make_task: NewTaskF
 def test_it_asks_nothing_of_a_task_that_was_never_held(
     make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work.selectors, "was_taken_back", None)
+    monkeypatch.setattr(selectors, "was_taken_back", None)
     assert decide_task(make_task().pk, ana, APPROVED).status == "completed"
 
 
