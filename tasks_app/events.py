@@ -1,6 +1,11 @@
-"""The only writer of the trail: `record()` adds event, outbox row and audit entry in the caller's transaction."""
+"""The only writer of the trail: `record()` adds event, outbox row and audit entry in the caller's transaction.
 
-from collections.abc import Mapping
+It composes the entry in memory, which moves the task's chain on, and writes it. `write_many()` writes what was composed
+for many tasks with a few statements: the sweep's way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +14,7 @@ from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
+from core.bulk import update_many
 from core.ids import EVENT_PREFIX, new_id
 from tasks_app import chain, wakeup
 from tasks_app.actors import Actor
@@ -45,12 +51,13 @@ _AUDITED_AS: Final = {
 }
 
 
+_WHOLE: Final = tuple(field.attname for field in HumanTask._meta.concrete_fields if field.attname not in _UNRECORDED)
+_CHANGING: Final = tuple(name for name in _WHOLE if name not in _WRITTEN_ONCE)
+
+
 def state_of(task: HumanTask, *, whole: bool = False) -> dict[str, Any]:
     """The task's columns as plain values; `whole` includes those written once."""
-    names = (field.attname for field in HumanTask._meta.concrete_fields)
-    return {
-        name: getattr(task, name) for name in names if name not in _UNRECORDED and (whole or name not in _WRITTEN_ONCE)
-    }
+    return {name: getattr(task, name) for name in (_WHOLE if whole else _CHANGING)}
 
 
 def _plain(value: Any) -> str:
@@ -78,6 +85,44 @@ def record(
 
     `before` is `state_of(task)` from before the change, None for a new task. `reason` is masked already.
     """
+    entry = compose(task, event_type, actor, at=at, before=before, reason=reason, on_behalf_of=on_behalf_of)
+    if before is None:
+        task.save(force_insert=True)
+    else:
+        task.save(update_fields=[*entry.changed, *_UNRECORDED])
+    entry.event.save(force_insert=True)
+    EventOutbox(event_id=entry.event.event_id, principal_id=task.principal_id).save(force_insert=True)
+    _audit(entry)
+    wakeup.after_commit()
+    return entry.event
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event that is not written yet, with the states of its task before and after it."""
+
+    task: HumanTask
+    event: TaskEvent
+    actor: Actor
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+    @property
+    def changed(self) -> list[str]:
+        return [name for name, value in self.after.items() if self.before[name] != value]
+
+
+def compose(
+    task: HumanTask,
+    event_type: EventType,
+    actor: Actor,
+    *,
+    at: datetime,
+    before: Mapping[str, Any] | None,
+    reason: str = "",
+    on_behalf_of: User | None = None,
+) -> Entry:
+    """The next event of the task's chain, in memory: asks and writes nothing."""
     whole = before is None
     after = state_of(task, whole=whole)
     snapshot = freeze(after)
@@ -110,28 +155,39 @@ def record(
         snapshot=snapshot,
     )
     task.last_event_seq, task.last_event_hash = event.seq, event.hash
-    if before is None:
-        task.save(force_insert=True)
-    else:
-        changed = [name for name, value in after.items() if before[name] != value]
-        task.save(update_fields=[*changed, "last_event_seq", "last_event_hash"])
-    event.save(force_insert=True)
-    EventOutbox(event_id=event.event_id, principal_id=task.principal_id).save(force_insert=True)
-    _audit(task, event, actor, before or {}, after)
+    return Entry(task, event, actor, before or {}, after)
+
+
+def write_many(entries: Sequence[Entry]) -> None:
+    """Write what was composed for locked, existing tasks: the twin of `record`, with a few statements for all.
+
+    Entries of one task stand in the order of its chain.
+    """
+    if not entries:
+        return
+    changed = {name for entry in entries for name in entry.changed}
+    update_many({entry.task.task_id: entry.task for entry in entries}.values(), sorted(changed | _UNRECORDED))
+    TaskEvent.objects.bulk_create([entry.event for entry in entries])
+    EventOutbox.objects.bulk_create(
+        [EventOutbox(event_id=e.event.event_id, principal_id=e.task.principal_id) for e in entries]
+    )
+    LogEntry.objects.bulk_create([_audit_entry(entry) for entry in entries])
     wakeup.after_commit()
-    return event
 
 
-def _audit(
-    task: HumanTask, event: TaskEvent, actor: Actor, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> None:
+def _audit(entry: Entry) -> None:
+    _audit_entry(entry).save(force_insert=True)
+
+
+def _audit_entry(entry: Entry) -> LogEntry:
     """The django-auditlog entry of the same change; its own signals see neither a token's user nor the reason."""
+    task, event, actor, before, after = entry.task, entry.event, entry.actor, entry.before, entry.after
     changes = {
         _AUDITED_AS.get(name, name): [_shown(before.get(name)), _shown(value)]
         for name, value in after.items()
         if before.get(name) != value and name != "updated_at"
     }
-    LogEntry(
+    return LogEntry(
         content_type=ContentType.objects.get_for_model(HumanTask),
         object_pk=task.task_id,
         object_repr=task.task_id,
@@ -142,7 +198,7 @@ def _audit(
         cid=actor.correlation_id or None,
         timestamp=event.at,
         additional_data={"event_id": event.event_id, "type": str(event.type), "reason": event.reason},
-    ).save(force_insert=True)
+    )
 
 
 def _shown(value: Any) -> str:

@@ -11,8 +11,7 @@ from tasks_app.trail import checkpoints
 
 @shared_task(ignore_result=True)
 def sweep_timers() -> None:
-    while timers.sweep() == timers.BATCH:
-        pass
+    timers.sweep_all()
     metrics.note_sweep(clock.now())
 
 

@@ -1,8 +1,8 @@
-"""The sweep: what is due is done, one small transaction per task, by as many sweeps at once as there are.
+"""The sweep: what is due is done, a batch in one transaction, by as many sweeps at once as there are.
 
-It reads `next_timer_at` alone, by a partial index. A row is locked and looked at again before anything happens, so
-that two sweeps act once; rows that others hold are skipped; a row that fails is logged and pushed forward, and never
-stops the others.
+It reads `next_timer_at` alone, by a partial index. The rows of a batch are locked, those that others hold are skipped:
+two sweeps act once, each on its own rows. Everything is planned in memory and written with a few statements for all.
+A row that fails is done again by itself; if it fails again it is logged and pushed forward, and never stops the others.
 """
 
 import logging
@@ -10,14 +10,15 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
 
 from core import clock
 from tasks_app.actors import Actor, system_actor
-from tasks_app.models import HumanTask
+from tasks_app.models import HumanTask, TaskType, Team
+from tasks_app.models.task import TaskQuerySet
 from tasks_app.services.escalate import escalate
-from tasks_app.services.rhythm import Change, schedule
+from tasks_app.services.rhythm import Change, Ledger
 from tasks_app.services.steps import take_due_steps
 from tasks_app.sla import policies
 from tasks_app.sla.clock import Plan
@@ -27,42 +28,98 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 500
 PUSHED_FORWARD: Final = timedelta(minutes=5)
+# Large, and no timer asks for them: they stay in the database.
+UNREAD: Final = ("context_data", "error_detail", "operation", "media_buy_id", "creative_id", "similarity_key")
 
 
 def sweep(limit: int = BATCH) -> int:
     """Act on up to `limit` tasks whose timer is due; return how many were acted upon."""
-    due = (
-        HumanTask.objects.filter(next_timer_at__lte=clock.now()).order_by("next_timer_at").values_list("pk", flat=True)
-    )
-    task_ids = list(due[:limit])
-    if not task_ids:
-        return 0
+    return _sweep(limit)[1]
+
+
+def sweep_all(*, until: datetime | None = None) -> int:
+    """Sweep batch after batch, until nothing is due or the moment `until` has come; return how many were acted upon."""
+    acted = 0
+    while True:
+        looked, done = _sweep(BATCH)
+        acted += done
+        if looked < BATCH or (until is not None and clock.now() >= until):
+            return acted
+
+
+def _due(now: datetime) -> TaskQuerySet:
+    return HumanTask.objects.filter(next_timer_at__lte=now)
+
+
+def _sweep(limit: int) -> tuple[int, int]:
+    """How many tasks a batch looked at, and on how many of them it acted."""
+    if not _due(clock.now()).exists():  # SQLite would lock the database to find that out
+        return 0, 0
     actor = system_actor(correlation_id=uuid.uuid4().hex)  # one for all that this sweep does
-    return sum(_attempt(task_id, actor) for task_id in task_ids)
+    task_ids: list[str] = []
+    try:
+        with transaction.atomic():
+            acted, failed = _act_on_batch(actor, limit, task_ids)
+    except Exception:
+        log.warning("a batch of %s timers failed; each is tried by itself", len(task_ids), exc_info=True)
+        acted, failed = 0, task_ids
+    return len(task_ids), acted + sum(_attempt(task_id, actor) for task_id in failed)
+
+
+def _act_on_batch(actor: Actor, limit: int, task_ids: list[str]) -> tuple[int, list[str]]:
+    """Lock what is due, act in memory, write it all; return how many were acted upon, and what failed meanwhile."""
+    now, ledger, acted, failed = clock.now(), Ledger(), 0, []
+    tasks = _locked(_due(now).order_by("next_timer_at")[:limit])
+    task_ids.extend(task.task_id for task in tasks)
+    with policies.read_once():
+        fired = policies.steps_taken([task.task_id for task in tasks if task.sla_policy_id is not None])
+        for task in tasks:
+            # A ledger of its own, so that of a task that fails half-way nothing is written.
+            own = Ledger()
+            try:
+                acted += _act(Change(task, actor, now, own, fired.get(task.task_id, set())))
+            except DatabaseError:
+                raise
+            except Exception:
+                failed.append(task.task_id)
+            else:
+                ledger.extend(own)
+    ledger.write()
+    return acted, failed
+
+
+def _locked(due: TaskQuerySet) -> list[HumanTask]:
+    """The tasks with their rows locked, and what timers ask of their types and teams, with three queries."""
+    tasks = list(due.select_for_update(skip_locked=True).defer(*UNREAD))
+    if tasks:
+        kinds = TaskType.objects.in_bulk({task.task_type_id for task in tasks})
+        teams = Team.objects.select_related("escalation_team").in_bulk({task.team_id for task in tasks})
+        for task in tasks:
+            task.task_type, task.team = kinds[task.task_type_id], teams[task.team_id]
+    return tasks
 
 
 def _attempt(task_id: str, actor: Actor) -> bool:
+    """One task in a transaction of its own."""
     try:
         with transaction.atomic():
-            return _act(task_id, actor)
+            now = clock.now()
+            tasks = _locked(_due(now).filter(pk=task_id))
+            # None: another sweep, or its end, was faster.
+            return any(_act(Change(task, actor, now, fired=_fired(task))) for task in tasks)
     except Exception:
         log.exception("timer of %s failed; pushed forward", task_id)
         HumanTask.objects.filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)
         return False
 
 
-def _act(task_id: str, actor: Actor) -> bool:
-    now = clock.now()
-    task = (
-        HumanTask.objects.select_for_update(of=("self",), skip_locked=True)
-        .select_related("task_type", "team__escalation_team")
-        .filter(pk=task_id, next_timer_at__lte=now)
-        .first()
-    )
-    if task is None:  # another sweep, or its end, was faster
-        return False
-    change = Change(task=task, actor=actor, now=now)
-    return _do(change, policies.plan(task, policies.policy_of(task)))
+def _fired(task: HumanTask) -> set[str]:
+    return policies.steps_taken([task.task_id]).get(task.task_id, set())
+
+
+def _act(change: Change) -> bool:
+    task = change.task
+    return _do(change, policies.plan(task, policies.policy_of(task), change.fired))
 
 
 def _do(change: Change, plan: Plan) -> bool:
@@ -97,7 +154,5 @@ def _ending(plan: Plan) -> str:
 
 
 def _wait(change: Change) -> bool:
-    """Nothing to tell: write the timer that holds now."""
-    schedule(change.task, now=change.now)
-    change.task.save(update_fields=["next_timer_at"])
+    change.wait()
     return False

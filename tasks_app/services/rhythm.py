@@ -1,8 +1,8 @@
 """The rhythm that all services share: lock · permit · transition · write."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from django_fsm import TransitionNotAllowed
 
 from core import clock
+from core.bulk import update_many
 from tasks_app import events
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
-from tasks_app.models import HumanTask, TaskEvent, User
+from tasks_app.models import FiredStep, HumanTask, TaskEvent, User
 from tasks_app.permissions import can_see
 from tasks_app.sla import deadlines, policies
 from tasks_app.states import TRANSITIONS, EventType
@@ -23,12 +24,40 @@ Permit = Callable[[Actor, HumanTask], bool]
 
 
 @dataclass
+class Ledger:
+    """What changes of many locked tasks will write, with a few statements for all: the sweep's way.
+
+    `steps` are the steps taken, `timers` the tasks of which only the next timer changed.
+    """
+
+    entries: list[events.Entry] = field(default_factory=list)
+    steps: list[FiredStep] = field(default_factory=list)
+    timers: list[HumanTask] = field(default_factory=list)
+
+    def extend(self, other: "Ledger") -> None:
+        self.entries += other.entries
+        self.steps += other.steps
+        self.timers += other.timers
+
+    def write(self) -> None:
+        """Within the transaction that holds the locks. A step that was taken before raises IntegrityError."""
+        FiredStep.objects.bulk_create(self.steps)
+        events.write_many(self.entries)
+        update_many(self.timers, ["next_timer_at"])
+
+
+@dataclass
 class Change:
-    """A locked task under change by one actor at one moment."""
+    """A locked task under change by one actor at one moment.
+
+    With a `ledger` nothing is written yet. `fired` are the keys of the steps that the task has taken, where known.
+    """
 
     task: HumanTask
     actor: Actor
     now: datetime
+    ledger: Ledger | None = None
+    fired: set[str] | None = None
 
     def permit(self, allowed: bool, refusal: str) -> None:
         """Raise NotAllowed with `refusal` unless `allowed`."""
@@ -42,14 +71,14 @@ class Change:
             getattr(self.task, name)(now=self.now, **arguments)
         except TransitionNotAllowed:
             raise wrong_state(self.task, name) from None
-        schedule(self.task, now=self.now)
+        schedule(self.task, now=self.now, fired=self.fired)
         return self._record(TRANSITIONS[name].event, before, reason, on_behalf_of)
 
     def change(self, event: EventType, change: Callable[[], None], *, reason: str = "") -> TaskEvent:
         """Run a change that is no transition and write the task with its event."""
         before = events.state_of(self.task)
         change()
-        schedule(self.task, now=self.now)
+        schedule(self.task, now=self.now, fired=self.fired)
         return self._record(event, before, reason, None)
 
     def note(self, event: EventType, *, reason: str) -> TaskEvent:
@@ -57,9 +86,26 @@ class Change:
         return self._record(event, events.state_of(self.task), reason, None)
 
     def _record(self, event: EventType, before: dict[str, Any], reason: str, on_behalf_of: User | None) -> TaskEvent:
-        return events.record(
-            self.task, event, self.actor, at=self.now, before=before, reason=reason, on_behalf_of=on_behalf_of
-        )
+        told: dict[str, Any] = {"at": self.now, "before": before, "reason": reason, "on_behalf_of": on_behalf_of}
+        if self.ledger is None:
+            return events.record(self.task, event, self.actor, **told)
+        self.ledger.entries.append(events.compose(self.task, event, self.actor, **told))
+        return self.ledger.entries[-1].event
+
+    def note_steps(self, notes: Sequence[FiredStep]) -> None:
+        """Steps that the task has taken, with what came of them: each once, by the unique key (task, step)."""
+        if self.ledger is None:
+            FiredStep.objects.bulk_create(notes)
+        else:
+            self.ledger.steps.extend(notes)
+
+    def wait(self) -> None:
+        """Nothing to tell: write the timer that holds now."""
+        schedule(self.task, now=self.now, fired=self.fired)
+        if self.ledger is None:
+            self.task.save(update_fields=["next_timer_at"])
+        else:
+            self.ledger.timers.append(self.task)
 
 
 def wrong_state(task: HumanTask, name: str) -> WrongState:
@@ -72,11 +118,11 @@ def wrong_state(task: HumanTask, name: str) -> WrongState:
     )
 
 
-def schedule(task: HumanTask, *, now: datetime) -> None:
+def schedule(task: HumanTask, *, now: datetime, fired: Collection[str] | None = None) -> None:
     """Write the deadlines, the queue key and the next timer from what they depend on."""
     if not task.is_open:
         return
-    plan = policies.plan(task, policies.policy_of(task))
+    plan = policies.plan(task, policies.policy_of(task), fired)
     task.assign_by = plan.assign.deadline if plan.assign else None
     task.due_by = plan.due.deadline if plan.due else None
     task.start_by = deadlines.start_by(task.due_by, task.created_at, task.task_type.usual_handling_minutes)

@@ -18,26 +18,28 @@ Action = Callable[[Change, Step, str], TaskEvent | None]
 def take_due_steps(change: Change, plan: Plan) -> bool:
     """Take the steps that are due and note those passed over; return whether that left an event.
 
-    All notes are written before anything is done: so the task's next timer is computed without these steps, and the
-    unique key (task, step) refuses a second time, whatever the way.
+    `change.fired` holds the keys of the steps taken before; these join them first, so that the task's next timer is
+    computed without them. The unique key (task, step) refuses a second time, whatever the way.
     """
+    if change.fired is None:
+        raise ValueError("the steps that the task has taken have to be known")
     due, passed_over = clock.due_steps(plan, change.now)
-    for step in passed_over:
-        _note(change, step, FiredStep.Outcome.PASSED_OVER)
-    notes = [(step, _note(change, step, FiredStep.Outcome.NOT_NEEDED)) for step in due]
+    change.fired |= {step.key for step in (*due, *passed_over)}
+    notes = [_note(change, step, FiredStep.Outcome.PASSED_OVER) for step in passed_over]
     done = False
-    for step, note in notes:
+    for step in due:
         event = _ACTIONS[step.action](change, step, _reason(change, step))
-        if event is not None:
-            FiredStep.objects.filter(pk=note.pk).update(outcome=FiredStep.Outcome.DONE, event_id=event.event_id)
-            done = True
+        outcome = FiredStep.Outcome.NOT_NEEDED if event is None else FiredStep.Outcome.DONE
+        notes.append(_note(change, step, outcome, "" if event is None else event.event_id))
+        done = done or event is not None
+    change.note_steps(notes)
     return done
 
 
-def _note(change: Change, step: Step, outcome: str) -> FiredStep:
-    note = FiredStep(task=change.task, step_id=step.id, fired_at=change.now, outcome=outcome)
-    note.save(force_insert=True)
-    return note
+def _note(change: Change, step: Step, outcome: str, event_id: str = "") -> FiredStep:
+    return FiredStep(
+        task_id=change.task.task_id, step_id=step.id, fired_at=change.now, outcome=outcome, event_id=event_id
+    )
 
 
 def _reason(change: Change, step: Step) -> str:

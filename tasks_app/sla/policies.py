@@ -1,5 +1,8 @@
 """The policies as they stand in the database, read once and kept until they change; and which one fits a task."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -23,11 +26,25 @@ class Book:
 
 
 _kept = Book()
+_open: ContextVar[Book | None] = ContextVar("open_book", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[Book]:
+    """Within the block the policies are those of its beginning, without another look: for work on many tasks."""
+    token = _open.set(book())
+    try:
+        yield _kept
+    finally:
+        _open.reset(token)
 
 
 def book() -> Book:
     """The policies now: one look at their revision, and three queries where that has changed."""
     global _kept
+    held = _open.get()
+    if held is not None:
+        return held
     revision = SLARevision.objects.values_list("token", flat=True).filter(pk=1).first() or ""
     if revision != _kept.revision or not revision:
         _kept = Book(revision, _read() if revision else {})
@@ -124,9 +141,16 @@ def holds_of(task: HumanTask) -> tuple[Span, ...]:
     )
 
 
-def plan(task: HumanTask, policy: Policy | None) -> Plan:
-    """The task's plan under a policy. Asks for the steps taken only where there are any to take."""
-    fired: set[str] = set()
-    if policy is not None and policy.steps and not task._state.adding:
+def plan(task: HumanTask, policy: Policy | None, fired: Collection[str] | None = None) -> Plan:
+    """The task's plan under a policy. Asks for the steps taken only where they are not told and there are any."""
+    if fired is None and policy is not None and policy.steps and not task._state.adding:
         fired = set(FiredStep.objects.filter(task=task).values_list("step__key", flat=True))
-    return clock.plan(facts_of(task), policy, fired)
+    return clock.plan(facts_of(task), policy, fired or ())
+
+
+def steps_taken(task_ids: Collection[str]) -> dict[str, set[str]]:
+    """The keys of the steps that each of the tasks has taken, with one query."""
+    taken: dict[str, set[str]] = {}
+    for task_id, key in FiredStep.objects.filter(task__in=task_ids).values_list("task_id", "step__key"):
+        taken.setdefault(task_id, set()).add(key)
+    return taken

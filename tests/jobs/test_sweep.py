@@ -2,13 +2,17 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pytest
+from auditlog.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core import clock
-from tasks_app import timers
+from tasks_app import chain, timers
 from tasks_app.actors import Actor, system_actor
-from tasks_app.models import FiredStep, HumanTask, SLAPolicy, TaskEvent, TaskType
+from tasks_app.models import EventOutbox, FiredStep, HumanTask, SLAPolicy, TaskEvent, TaskType
 from tasks_app.services import (
     Decision,
     StepSpec,
@@ -19,9 +23,15 @@ from tasks_app.services import (
     save_policy,
     start_task,
 )
+from tasks_app.services.rhythm import Change
+from tasks_app.sla import policies
 from tests.cast import NewTaskFactory
 
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+HASHED: Final = (
+    *("event_id", "task_id", "seq", "type", "actor_id", "on_behalf_of_id"),
+    *("reason", "at", "from_status", "to_status"),
+)
 CHAIN = [
     StepSpec("warn", at_percent=50),
     StepSpec("notify", offset_minutes=-10, channel="ops"),
@@ -190,13 +200,60 @@ def test_it_pushes_a_bad_row_forward_and_goes_on(make_task: NewTaskFactory, monk
     bad, good = opened(make_task, priority=4), opened(make_task, priority=4)
     act = timers._act
 
-    def fails(task_id: str, actor: Actor) -> bool:
-        if task_id == bad.pk:
+    def fails(change: Change) -> bool:
+        acted = act(change)
+        if change.task.pk == bad.pk:
             raise RuntimeError("a bad row")
-        return act(task_id, actor)
+        return acted
 
     monkeypatch.setattr(timers, "_act", fails)
     assert sweep_at(241) == 1
     bad.refresh_from_db()
     assert (told(good), told(bad)) == (["task.escalated"], [])
     assert bad.next_timer_at == T + timedelta(minutes=241) + timers.PUSHED_FORWARD
+    verify_chains([good, bad])
+
+
+def test_it_does_the_others_when_the_database_refuses_one_of_a_batch(
+    make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A step that the database knows as taken, and the sweep does not, as if another had come between."""
+    made = promise([StepSpec("escalate", at_percent=100)])
+    tasks = [opened(make_task) for _ in range(4)]
+    step = made.steps.get()
+    FiredStep.objects.create(task=tasks[1], step=step, fired_at=T, outcome=FiredStep.Outcome.DONE)
+    monkeypatch.setattr(policies, "steps_taken", lambda task_ids: {})
+    assert sweep_at(60) == 3
+    assert "a batch of 4 timers failed" in caplog.text
+    assert [told(task) for task in tasks] == [["task.escalated"], [], ["task.escalated"], ["task.escalated"]]
+    tasks[1].refresh_from_db()
+    assert tasks[1].next_timer_at == T + timedelta(minutes=60) + timers.PUSHED_FORWARD
+    verify_chains(tasks)
+
+
+def test_it_asks_as_much_for_many_as_for_few(make_task: NewTaskFactory) -> None:
+    """A batch is a fixed number of statements on PostgreSQL; SQLite writes its tasks one by one."""
+    promise([StepSpec("notify", at_percent=100, channel="ops"), StepSpec("escalate", at_percent=100)])
+    asked = []
+    for number in (3, 30):
+        tasks = [opened(make_task) for _ in range(number)]
+        with clock.at(T + timedelta(minutes=60)), CaptureQueriesContext(connection) as queries:
+            assert timers.sweep() == number
+        asked.append(len(queries))
+        verify_chains(tasks)
+    assert asked[0] == asked[1] <= 25
+
+
+def verify_chains(tasks: list[HumanTask]) -> None:
+    """Every event is linked, numbered, positioned for the outside, and has its audit entry."""
+    for task in tasks:
+        task.refresh_from_db()
+        last, seq = "", 0
+        for event in TaskEvent.objects.filter(task=task).order_by("seq"):
+            columns = {name: getattr(event, name) for name in HASHED}
+            assert event.hash == chain.link(last, **columns, snapshot=bytes(event.snapshot))
+            assert (event.prev_hash, event.seq) == (last, seq + 1)
+            last, seq = event.hash, event.seq
+            assert EventOutbox.objects.filter(event=event).count() == 1
+            assert LogEntry.objects.filter(additional_data__event_id=event.pk).count() == 1
+        assert (task.last_event_hash, task.last_event_seq) == (last, seq)
