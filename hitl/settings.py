@@ -274,6 +274,7 @@ SPECTACULAR_SETTINGS = {
         "TaskStatus": ["pending", "assigned", "in_progress", "completed", "failed", "escalated"],
         "TaskResolution": ["approved", "rejected", "completed", "cannot_complete", "withdrawn", "expired"],
         "TaskPriority": ["low", "medium", "high", "urgent"],
+        "WebhookScheme": ["HMAC-SHA256", "Bearer"],
         "DeliveryStatus": ["pending", "sent", "failed", "cancelled"],
     },
 }

@@ -23,5 +23,5 @@ class NotificationsConfig(AppConfig):
         register_link(Link("Webhook endpoints", "webhook", "notifications_endpoint_changelist", administers))
         register_link(Link("Delivery log", "outbox", "notifications_delivery_changelist", administers))
         # What a person configures is audited; the record of failures changes with every try.
-        volatile = ["secrets", "failing_since", "failures_in_a_row", "warned_at", "paused_until"]
+        volatile = ["secrets", "sealed_token", "failing_since", "failures_in_a_row", "warned_at", "paused_until"]
         auditlog.register(models.Endpoint, exclude_fields=volatile)

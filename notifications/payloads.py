@@ -5,7 +5,7 @@ else a receiver needs it fetches, under its own rights.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ class News:
     """The task's state after the event."""
     task: Mapping[str, Any]
     """`TASK_COLUMNS`."""
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    """What the buyer gave along with an operation of the Ad Context Protocol (notifications/adcp.py)."""
 
     @property
     def priority(self) -> Priority:

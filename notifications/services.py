@@ -1,9 +1,9 @@
 """Managing endpoints: what API and console both call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from auditlog.context import set_extra_data
 from django.conf import settings
@@ -15,7 +15,7 @@ from core.addresses import allow_hosts_from
 from core.errors import HitlError
 from core.http import OutboundError, Response, check_destination, post_once
 from core.ids import new_id
-from notifications import payloads, signing
+from notifications import adcp, payloads, signing
 from notifications.channels import CHANNELS
 from notifications.models import Delivery, Endpoint, outcomes
 from notifications.models import EndpointQuerySet as Endpoints
@@ -54,6 +54,11 @@ class NewEndpoint:
     task_types: Sequence[str] = ()
     principals: Sequence[str] = ()
     adapter_name: str = ""
+    scheme: str = Endpoint.Scheme.HMAC
+    credentials: str = ""
+    """What the receiver verifies messages of the Ad Context Protocol with; empty: made here."""
+    token: str = ""
+    """What the receiver wants to read in every message of the Ad Context Protocol."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,12 @@ def create_endpoint(new: NewEndpoint, actor: Actor, *, owner: User | None = None
     owner = actor.user if actor.is_adapter else owner
     if mine.filter(owner=owner).count() >= MOST_PER_OWNER:
         raise InvalidInput("url", _("%(n)d endpoints are the most; remove one first.") % {"n": MOST_PER_OWNER})
-    _check_filters(new, actor)
-    now, secret = clock.now(), signing.new_secret()
+    _check_filters(vars(new), actor)
+    now, secret = clock.now(), _secret_for(new.format, new.credentials)
+    if new.format != Endpoint.Format.ADCP and (new.token or new.scheme != Endpoint.Scheme.HMAC):
+        raise _only_adcp("format")
+    if new.token and not adcp.is_token(new.token):
+        raise InvalidInput("token", _("give 16 to 4096 characters."))
     endpoint = Endpoint(
         url=new.url,
         description=new.description,
@@ -124,23 +133,77 @@ def create_endpoint(new: NewEndpoint, actor: Actor, *, owner: User | None = None
         task_types=list(new.task_types),
         principals=list(new.principals),
         adapter_name=new.adapter_name,
+        scheme=new.scheme,
         created_at=now,
     )
+    endpoint.token = new.token
     endpoint.add_secret(secret, now=now)
     with audited(actor):
         endpoint.save(force_insert=True)
     return endpoint, secret
 
 
-def _check_filters(new: NewEndpoint, actor: Actor) -> None:
-    known_events = EventType.values
+def _only_adcp(field: str) -> InvalidInput:
+    return InvalidInput(field, _("authentication and token belong to the format adcp."))
+
+
+def _secret_for(format: str, credentials: str = "") -> str:
+    """A new secret as the format wants it; the receiver's own credentials where it brings them."""
+    check_credentials(format, credentials)
+    if format != Endpoint.Format.ADCP:
+        return signing.new_secret()
+    return credentials or signing.new_credentials()
+
+
+def check_credentials(format: str, credentials: str) -> None:
+    """Whether a receiver's own credentials can be used with the format. Raises InvalidInput."""
+    if credentials and format != Endpoint.Format.ADCP:
+        raise _only_adcp("credentials")
+    if credentials:
+        try:
+            signing.check_credentials(credentials)
+        except signing.InvalidSecret as error:
+            raise InvalidInput("credentials", error.detail) from error
+
+
+def change_endpoint(endpoint_id: str, actor: Actor, changes: Mapping[str, Any]) -> Endpoint:
+    """Change any of `CHANGEABLE`; a new `url` has passed `check_reachable`. What waits goes where the endpoint is now.
+
+    Only these columns are written, as the relay keeps the record of failures on the same row; a new address begins
+    with a clean one. Raises EndpointOfSettings for the address and filters of HITL_WEBHOOK_URL.
+    """
+    unknown = set(changes) - set(CHANGEABLE)
+    if unknown:
+        raise ValueError(f"{sorted(unknown)} cannot be changed")
+    with transaction.atomic(), audited(actor):
+        endpoint = endpoint_of(actor, endpoint_id, lock=True)
+        if endpoint.setting:
+            raise EndpointOfSettings
+        _check_filters(changes, actor)
+        moved = changes.get("url", endpoint.url) != endpoint.url
+        for name, value in changes.items():
+            setattr(endpoint, name, list(value) if name in _LISTS else value)
+        columns = list(changes)
+        if moved and endpoint.enabled:
+            endpoint.enable()
+            columns += ["failing_since", "warned_at", "paused_until", "failures_in_a_row"]
+        endpoint.save(update_fields=columns)
+    return endpoint
+
+
+_LISTS: Final = ("event_types", "task_types", "principals")
+CHANGEABLE: Final = ("url", "description", *_LISTS, "min_priority", "adapter_name")
+
+
+def _check_filters(given: Mapping[str, Any], actor: Actor) -> None:
     known_types = set(TaskType.objects.values_list("slug", flat=True))
-    known_principals = set(Principal.objects.filter(pk__in=new.principals).values_list("pk", flat=True))
+    principals = given.get("principals", ())
+    known_principals = set(Principal.objects.filter(pk__in=principals).values_list("pk", flat=True))
     if actor.principals is not None:
         known_principals &= actor.principals
-    _check_known("event_types", new.event_types, known_events)
-    _check_known("task_types", new.task_types, known_types)
-    unknown = sorted(set(new.principals) - known_principals)
+    _check_known("event_types", given.get("event_types", ()), EventType.values)
+    _check_known("task_types", given.get("task_types", ()), known_types)
+    unknown = sorted(set(principals) - known_principals)
     if unknown:
         raise InvalidInput("principals", _("'%(id)s' is no principal of yours.") % {"id": unknown[0]})
 
@@ -152,11 +215,15 @@ def _check_known(name: str, given: Sequence[str], known: Sequence[str] | set[str
         raise InvalidInput(name, message % {"value": unknown[0], "known": ", ".join(sorted(known))})
 
 
-def rotate_secret(endpoint_id: str, actor: Actor) -> tuple[Endpoint, str]:
-    """A new secret, returned this once. Messages are signed with both for 24 hours."""
-    secret = signing.new_secret()
-    with transaction.atomic():
+def rotate_secret(endpoint_id: str, actor: Actor, *, credentials: str = "") -> tuple[Endpoint, str]:
+    """A new secret, returned this once. Messages are signed with both for 24 hours.
+
+    Those of the Ad Context Protocol carry one signature, by the new one at once: there the receiver accepts both, as
+    the protocol asks it to. `credentials` are what such a receiver brings itself.
+    """
+    with transaction.atomic(), audited(actor):
         endpoint = endpoint_of(actor, endpoint_id, lock=True)
+        secret = _secret_for(endpoint.format, credentials)
         endpoint.add_secret(secret, now=clock.now())
         endpoint.save(update_fields=["secrets"])
     return endpoint, secret
@@ -204,9 +271,8 @@ def _cancel(endpoint: Endpoint) -> None:
 def send_test(endpoint_id: str, actor: Actor) -> Tested:
     """Send a signed test message now and tell what came back. It is no event: it is not logged and not tried again."""
     endpoint, now = endpoint_of(actor, endpoint_id), clock.now()
-    parcel = CHANNELS[endpoint.format].parcel(
-        new_id("msg_"), payloads.ping(now), endpoint.url, endpoint.live_secrets(now), now
-    )
+    keys = endpoint.live_secrets(now)
+    parcel = CHANNELS[endpoint.format].parcel(new_id("msg_"), payloads.ping(now), endpoint, keys, now)
     try:
         answer = post_once(
             parcel.url,

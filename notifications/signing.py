@@ -1,4 +1,4 @@
-"""Signatures of webhooks after Standard Webhooks 1.0 (symmetric, `v1`). Pure: no clock, no settings.
+"""Signatures of webhooks after Standard Webhooks 1.0 (symmetric, `v1`) and of the Ad Context Protocol. Pure.
 
 The signature covers `id.timestamp.body` over the exact bytes that are sent, so that a receiver can tell a changed body,
 a body under another id, and an old message sent again. Spec: https://www.standardwebhooks.com, "Signature scheme".
@@ -21,6 +21,9 @@ TOLERANCE: Final = 300
 
 _SCHEME: Final = "v1,"
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+
+
+_CREDENTIALS = re.compile(r"[!-~]{32,512}")
 
 
 class InvalidSecret(HitlError):
@@ -83,6 +86,30 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, *, n
     matches = [hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures]
     if not any(matches):
         raise InvalidSignature
+
+
+def new_credentials() -> str:
+    """New credentials for the Ad Context Protocol: 32 random bytes as 64 hex digits, used as text."""
+    return randomness.token_hex(32)
+
+
+def check_credentials(credentials: str) -> None:
+    """Raise `InvalidSecret` where credentials of the Ad Context Protocol are too weak to sign with.
+
+    At least 32 characters, of which a good part differ: the specification rejects shorter and repeated ones.
+    """
+    if _CREDENTIALS.fullmatch(credentials) is None or len(set(credentials)) < 8:
+        raise InvalidSecret("Give 32 to 512 random letters, digits and signs, without spaces.")
+
+
+def sign_adcp(secret: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The two headers of the Ad Context Protocol's HMAC-SHA256 scheme, over `{timestamp}.{raw body}`.
+
+    adcontextprotocol/adcp@4439b187, docs/building/by-layer/L3/webhooks.mdx, "Legacy HMAC-SHA256 fallback". The key is
+    the text of the credentials as it is. There is one signature, by the newest secret, also in a rotation.
+    """
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"x-adcp-signature": f"sha256={digest}", "x-adcp-timestamp": str(timestamp)}
 
 
 def _signature(key: bytes, msg_id: str, timestamp: str, body: bytes) -> str:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import orjson
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +18,7 @@ from unfold.paginator import InfinitePaginator
 from core.errors import HitlError
 from notifications import relay
 from notifications.admin.base import AdministratorsAdmin, administers, refuse_get
+from notifications.channels import HIDDEN
 from notifications.models import Delivery
 from tasks_app.admin.base import labelled
 
@@ -54,7 +56,7 @@ class DeliveryAdmin(AdministratorsAdmin):
 
     @admin.display(description=gettext_lazy("Body of every try"))
     def shown_body(self, delivery: Delivery) -> SafeString:
-        return _rendered("notifications/body.html", {"body": bytes(delivery.body).decode("utf-8", "replace")})
+        return _rendered("notifications/body.html", {"body": _body(delivery)})
 
     @admin.display(description=gettext_lazy("Tries"))
     def shown_tries(self, delivery: Delivery) -> SafeString:
@@ -83,6 +85,15 @@ class DeliveryAdmin(AdministratorsAdmin):
             messages.error(request, error.detail)
         else:
             messages.success(request, _("%(n)d deliveries are sent again, with the same id and bytes.") % {"n": count})
+
+
+def _body(delivery: Delivery) -> str:
+    """The bytes as they are sent; a receiver's token is its secret, and left out here."""
+    text = delivery.content.decode("utf-8", "replace")
+    if not delivery.is_sealed:
+        return text
+    message = orjson.loads(text)
+    return text.replace(orjson.dumps(message["token"]).decode(), f'"{HIDDEN}"') if "token" in message else text
 
 
 def _rendered(template: str, context: dict[str, Any]) -> SafeString:

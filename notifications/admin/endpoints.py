@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
 from core.errors import HitlError
 from notifications import relay, services
@@ -47,6 +47,26 @@ class EndpointForm(_EndpointForm):
     event_types = _several(gettext_lazy("Events"), gettext_lazy("None ticked: all of them."))
     task_types = _several(gettext_lazy("Task types"), gettext_lazy("None ticked: all of them."))
     principals = _several(gettext_lazy("Principals"), gettext_lazy("None ticked: all of them."))
+    credentials = forms.CharField(
+        label=gettext_lazy("credentials"),
+        required=False,
+        max_length=512,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget,
+        help_text=gettext_lazy("The receiver's own, 32 characters at least. Empty: they are made here and shown once."),
+    )
+    token = forms.CharField(
+        label=gettext_lazy("token"),
+        required=False,
+        min_length=16,
+        max_length=4096,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget,
+        help_text=gettext_lazy("Echoed in every message, if the receiver asks for one."),
+    )
+
+    judged: ClassVar[dict[str, str]] = {}
+    """The addresses that were judged before the admin's transaction began, with what is wrong with them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,17 +79,47 @@ class EndpointForm(_EndpointForm):
             self.fields[name].choices = choices[name]  # type: ignore[attr-defined]
         if "event_types" in self.fields and self.instance._state.adding:
             self.initial["event_types"] = outcomes()
+        if "scheme" in self.fields:
+            self.fields["scheme"].required = False
         if "owner" in self.fields:
             adapters = User.objects.filter(kind=User.Kind.SERVICE, is_active=True).order_by("username")
             self.fields["owner"].queryset = adapters  # type: ignore[attr-defined]
 
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"])
+        if url != self.instance.url or self.instance._state.adding:
+            wrong = self.judged.get(url, _("This address was not looked at; try again."))
+            if wrong:
+                raise ValidationError(wrong)
+        return url
+
+    def clean_scheme(self) -> str:
+        return str(self.cleaned_data["scheme"] or Endpoint.Scheme.HMAC)
+
+    def clean_credentials(self) -> str:
+        credentials = str(self.cleaned_data["credentials"])
         try:
-            services.check_reachable(url)
+            services.check_credentials(str(self.cleaned_data.get("format", "")), credentials)
         except InvalidInput as error:
             raise ValidationError(error.message) from error
-        return url
+        return credentials
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("format") != Endpoint.Format.ADCP:
+            given["scheme"] = Endpoint.Scheme.HMAC
+            if given.get("token"):
+                self.add_error("token", _("Only messages of the Ad Context Protocol carry a token."))
+        return given
+
+
+def judge(url: str) -> dict[str, str]:
+    """What is wrong with an address (empty: nothing), by address. It may wait for a name server."""
+    try:
+        services.check_reachable(url)
+    except InvalidInput as error:
+        return {url: error.message}
+    return {url: ""}
 
 
 @admin.register(Endpoint)
@@ -78,8 +128,7 @@ class EndpointAdmin(AdministratorsAdmin):
     list_display = ("name", "url", "shown_owner", "format", "state", "created_at")
     list_select_related = ("owner",)
     list_filter = ("enabled", "format")
-    fields = ("url", "description", "owner", "format", *FILTERS)
-    fixed_fields = ("url", "owner", "format")
+    fixed_fields = ("owner", "format", "scheme")
     change_form_outer_before_template = "notifications/endpoint_actions.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -87,6 +136,25 @@ class EndpointAdmin(AdministratorsAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Endpoint | None = None) -> bool:
         return administers(request) and (obj is None or (obj.removed_at is None and not obj.setting))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
+        shown: tuple[str, ...] = ("url", "description", "owner", "format")
+        if obj is not None and obj.format == Endpoint.Format.ADCP:
+            shown += ("scheme",)
+        receiver = (None, {"fields": shown})
+        filters = (gettext_lazy("What it hears of"), {"fields": FILTERS})
+        if obj is None:
+            protocol = {
+                "fields": ("scheme", "credentials", "token"),
+                "description": gettext_lazy("Only with the format of the Ad Context Protocol."),
+            }
+            return (receiver, filters, (gettext_lazy("Ad Context Protocol"), protocol))
+        return (receiver, filters)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.judged = getattr(request, "judged", {})
+        return form
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(removed_at__isnull=True)
@@ -132,8 +200,8 @@ class EndpointAdmin(AdministratorsAdmin):
         """Add through the service; change the filters alone, and never what the relay writes at the same time."""
         given = form.cleaned_data
         if change:
-            with services.audited(actor_of(request)):
-                obj.save(update_fields=[name for name in form.changed_data if name in ("description", *FILTERS)])
+            changes = {name: given[name] for name in form.changed_data if name in services.CHANGEABLE}
+            services.change_endpoint(obj.pk, actor_of(request), changes)
             return
         new = services.NewEndpoint(**{name: value for name, value in given.items() if name != "owner"})
         made, secret = services.create_endpoint(new, actor_of(request), owner=given["owner"])
@@ -209,7 +277,12 @@ class EndpointAdmin(AdministratorsAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Past the base's frame for the audit: the services, and `save_model`, set it, and it must not be nested."""
+        """Past the base's frame for the audit: the services set it, and it must not be nested.
+
+        The admin saves inside a transaction, and looking a name up takes its time: so the address is judged before.
+        """
+        if request.method == "POST" and administers(request) and "url" in request.POST:
+            request.judged = judge(request.POST["url"].strip())  # type: ignore[attr-defined]
         view = super(CatalogAdmin, self).changeform_view
         response: HttpResponse = view(request, object_id, form_url, extra_context)
         return response

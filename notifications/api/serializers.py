@@ -18,16 +18,44 @@ def _names(help_text: str) -> serializers.ListField:
     )
 
 
-class EndpointIn(StrictSerializer):
-    """Where to send news of your tasks."""
+class EndpointChangeIn(StrictSerializer):
+    """What may be changed later: the address, what you want to hear, and whether it is switched on."""
 
-    url = serializers.CharField(max_length=2048, help_text="https://, a public host.")
+    url = serializers.CharField(max_length=2048, required=False, help_text="https://, a public host.")
     description = serializers.CharField(max_length=200, required=False, allow_blank=True)
     event_types = _names(_EVENTS)
     min_priority = PriorityField(required=False, help_text="At least this priority; default low.")
     task_types = _names("Only these task types; empty: all.")
     principals = _names("Only these principals; empty: all of yours.")
     adapter_name = serializers.CharField(max_length=64, required=False, allow_blank=True, help_text="This one alone.")
+    enabled = serializers.BooleanField(
+        required=False, help_text="false: nothing is sent, what waits is cancelled. What was missed: recover."
+    )
+
+
+class AuthenticationIn(StrictSerializer):
+    """As in the Ad Context Protocol's push_notification_config."""
+
+    schemes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Endpoint.Scheme.values),
+        min_length=1,
+        max_length=1,
+        help_text="The one scheme: HMAC-SHA256 (default) or Bearer.",
+    )
+    credentials = serializers.CharField(
+        required=False, max_length=512, help_text="32 characters at least; without, they are made here."
+    )
+
+
+class EndpointIn(EndpointChangeIn):
+    """Where to send news of your tasks."""
+
+    url = serializers.CharField(max_length=2048, help_text="https://, a public host.")
+    enabled = None  # type: ignore[assignment]  # a new one is switched on
+    authentication = AuthenticationIn(required=False, help_text="With the format adcp.")
+    token = serializers.CharField(
+        required=False, min_length=16, max_length=4096, help_text="With the format adcp: echoed in every message."
+    )
     format = serializers.ChoiceField(
         choices=Endpoint.Format.values,
         required=False,
@@ -39,8 +67,22 @@ class NothingIn(StrictSerializer):
     """An empty body."""
 
 
+class RotateIn(StrictSerializer):
+    credentials = serializers.CharField(
+        required=False, max_length=512, help_text="With the format adcp: the receiver's own new credentials."
+    )
+
+
 class SinceIn(StrictSerializer):
     since = MomentField(help_text="ISO 8601 with offset: everything missed from this moment on.")
+
+
+class EndpointQuery(StrictQuery):
+    """Filters of `list_webhook_endpoints`."""
+
+    paged = True
+
+    enabled = serializers.BooleanField(required=False)
 
 
 class DeliveryQuery(StrictQuery):
@@ -63,6 +105,9 @@ class EndpointOut(serializers.Serializer[Any]):
     description = serializers.CharField()
     owner = serializers.CharField(allow_null=True, help_text="The adapter; null: the operator's, of all tasks.")
     format = serializers.ChoiceField(choices=Endpoint.Format.values)
+    scheme = serializers.ChoiceField(
+        choices=Endpoint.Scheme.values, allow_null=True, help_text="With the format adcp; null otherwise."
+    )
     event_types = serializers.ListField(child=serializers.CharField())
     min_priority = serializers.ChoiceField(choices=[priority.slug for priority in Priority])
     task_types = serializers.ListField(child=serializers.CharField())
@@ -127,7 +172,7 @@ DELIVERY_COLUMNS = tuple(map(str, DeliveryOut().fields))
 TRY_COLUMNS = tuple(map(str, TryOut().fields))
 
 
-_DERIVED = {"owner", "format", "min_priority", "disabled_reason"}
+_DERIVED = {"owner", "format", "scheme", "min_priority", "disabled_reason"}
 _PLAIN = tuple(name for name in map(str, EndpointOut().fields) if name not in _DERIVED)
 
 
@@ -136,6 +181,7 @@ def endpoint_out(endpoint: Endpoint) -> dict[str, Any]:
     return {name: getattr(endpoint, name) for name in _PLAIN} | {
         "owner": None if endpoint.owner is None else endpoint.owner.get_username(),
         "format": str(endpoint.format),
+        "scheme": str(endpoint.scheme) if endpoint.format == Endpoint.Format.ADCP else None,
         "min_priority": Priority(endpoint.min_priority).slug,
         "disabled_reason": str(endpoint.disabled_reason) or None,
     }

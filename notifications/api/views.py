@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, TypeVar
 
+from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -18,10 +19,13 @@ from notifications.api.serializers import (
     DeliveryDetailOut,
     DeliveryOut,
     DeliveryQuery,
+    EndpointChangeIn,
     EndpointIn,
     EndpointOut,
+    EndpointQuery,
     EndpointWithSecretOut,
     NothingIn,
+    RotateIn,
     SinceIn,
     TestedOut,
     endpoint_out,
@@ -77,14 +81,17 @@ class EndpointView(APIView):
 class WebhookEndpoints(EndpointView):
     @extend_schema(
         operation_id="list_webhook_endpoints",
-        parameters=PAGING,
+        parameters=[EndpointQuery, *PAGING],
         responses={200: page_schema("EndpointPage", EndpointOut, NewestEndpoint), **problems(400, 403)},
         tags=["webhooks"],
     )
     def get(self, request: Request) -> Response:
         """Your endpoints, the newest first."""
+        query = EndpointQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
         pages = NewestEndpoint()
-        rows = pages.paginate_queryset(services.visible_endpoints(self.actor).select_related("owner"), request)
+        found = services.visible_endpoints(self.actor).filter(**query.validated_data).select_related("owner")
+        rows = pages.paginate_queryset(found, request)
         return pages.get_paginated_response([endpoint_out(row) for row in rows])
 
     @extend_schema(
@@ -105,6 +112,9 @@ class WebhookEndpoints(EndpointView):
 
 @shows_secret
 def _create(view: EndpointView, request: Request, body: dict[str, Any]) -> Response:
+    given = body.pop("authentication", {})
+    if given:
+        body |= {"scheme": given["schemes"][0], "credentials": given.get("credentials", "")}
     endpoint, secret = services.create_endpoint(services.NewEndpoint(**body), view.actor)
     return Response(endpoint_out(endpoint) | {"secret": secret}, status.HTTP_201_CREATED)
 
@@ -116,6 +126,28 @@ class WebhookEndpoint(EndpointView):
     def get(self, request: Request, endpoint_id: str) -> Response:
         """One endpoint."""
         return Response(endpoint_out(services.endpoint_of(self.actor, endpoint_id)))
+
+    @extend_schema(
+        operation_id="change_webhook_endpoint",
+        request=EndpointChangeIn,
+        responses={200: EndpointOut, **problems(400, 403, 404, 409)},
+        tags=["webhooks"],
+    )
+    def patch(self, request: Request, endpoint_id: str) -> Response:
+        """Change what is named, and leave the rest. Format and authentication stay: add another endpoint for those."""
+        services.endpoint_of(self.actor, endpoint_id)
+        body = self.read(EndpointChangeIn, request)
+        if "url" in body:
+            services.check_reachable(body["url"])
+        enabled = body.pop("enabled", None)
+        with transaction.atomic():
+            endpoint = services.endpoint_of(self.actor, endpoint_id)
+            if body:
+                endpoint = services.change_endpoint(endpoint_id, self.actor, body)
+            if enabled is not None and enabled != endpoint.enabled:
+                switch = services.enable_endpoint if enabled else services.disable_endpoint
+                endpoint = switch(endpoint_id, self.actor)
+        return Response(endpoint_out(endpoint))
 
     @extend_schema(
         operation_id="delete_webhook_endpoint",
@@ -145,16 +177,19 @@ class EndpointTest(EndpointView):
 class EndpointSecret(EndpointView):
     @extend_schema(
         operation_id="rotate_webhook_secret",
-        request=NothingIn,
+        request=RotateIn,
         parameters=[IDEMPOTENCY],
-        responses={200: EndpointWithSecretOut, **problems(403, 404, 409, 422)},
+        responses={200: EndpointWithSecretOut, **problems(400, 403, 404, 409, 422)},
         tags=["webhooks"],
     )
     @shows_secret
     def post(self, request: Request, endpoint_id: str) -> Response:
-        """A new secret, shown this once. Messages carry a signature of the old one too, for 24 hours."""
-        self.read(NothingIn, request)
-        endpoint, secret = services.rotate_secret(endpoint_id, self.actor)
+        """A new secret, shown this once. Messages carry a signature of the old one too, for 24 hours.
+
+        With the format adcp they carry one signature, by the new secret at once.
+        """
+        body = self.read(RotateIn, request)
+        endpoint, secret = services.rotate_secret(endpoint_id, self.actor, **body)
         return Response(endpoint_out(endpoint) | {"secret": secret})
 
 

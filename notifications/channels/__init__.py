@@ -1,14 +1,16 @@
-"""The kinds of messages, one small class each, in a literal registry: a further kind is a class and a line here."""
+"""The kinds of receivers, one small class each, in a literal registry: a further kind is a class and a line here."""
 
 from typing import Final
 
-from notifications.channels.webhook import Channel, Parcel, Webhook
+from notifications.channels.base import HIDDEN, Channel, Parcel
+from notifications.channels.webhook import AdContextProtocol, Webhook
 from notifications.models import Endpoint
 from notifications.payloads import flat, standard
 
 CHANNELS: Final[dict[str, Channel]] = {
     Endpoint.Format.STANDARD: Webhook(standard),
     Endpoint.Format.FLAT: Webhook(flat),
+    Endpoint.Format.ADCP: AdContextProtocol(),
 }
 
-__all__ = ["CHANNELS", "Channel", "Parcel", "Webhook"]
+__all__ = ["CHANNELS", "HIDDEN", "AdContextProtocol", "Channel", "Parcel", "Webhook"]

@@ -1,51 +1,41 @@
-"""Signed POST requests, as Standard Webhooks describes them."""
+"""Requests to programs: signed as Standard Webhooks describes it, or as the Ad Context Protocol does."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
 
-from core.http import OutboundSession, Response
-from notifications import signing
+from core import crypto
+from notifications import adcp, signing
+from notifications.channels.base import Channel, Parcel
+from notifications.models import Endpoint
 from notifications.payloads import News
 
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A message ready to go. Nothing in it needs the database."""
-
-    message_id: str
-    """The event's id: the same over all tries."""
-    body: bytes
-    url: str
-    headers: Mapping[str, str]
+JSON = {"content-type": "application/json"}
 
 
-class Channel(Protocol):
-    """One kind of message: how its body is written, how it is addressed, how it is sent."""
-
-    def body(self, news: News) -> bytes:
-        """The bytes of every try; written once, when the event is dispatched."""
-
-    def parcel(self, message_id: str, body: bytes, url: str, secrets: list[str], at: datetime) -> Parcel:
-        """What goes out in a try made at `at`."""
-
-    async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
-        """Send it. Raises `OutboundError`; an answer of any status is no error here."""
-
-
-class Webhook:
+class Webhook(Channel):
     """JSON to a URL, signed with every live secret."""
 
     def __init__(self, body: Callable[[News], bytes]) -> None:
         self._body = body
 
-    def body(self, news: News) -> bytes:
+    def body(self, news: News, to: Endpoint) -> bytes:
         return self._body(news)
 
-    def parcel(self, message_id: str, body: bytes, url: str, secrets: list[str], at: datetime) -> Parcel:
-        headers = signing.sign(secrets, message_id, int(at.timestamp()), body)
-        return Parcel(message_id, body, url, {"content-type": "application/json", **headers})
+    def parcel(self, message_id: str, body: bytes, to: Endpoint, keys: list[str], at: datetime) -> Parcel:
+        return Parcel(message_id, body, to.url, JSON | signing.sign(keys, message_id, int(at.timestamp()), body))
 
-    async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
-        return await session.post(parcel.url, parcel.body, parcel.headers)
+
+class AdContextProtocol(Channel):
+    """The push notification of the Ad Context Protocol, signed by the newest secret, or with it as bearer token."""
+
+    seals_body = True
+
+    def body(self, news: News, to: Endpoint) -> bytes:
+        # The protocol wants a key that nobody can foresee; it must be the same however often this is computed.
+        key = f"whk_{crypto.keyed_digest('adcp', news.event_id, to.pk)[:32]}"
+        return adcp.body(news, idempotency_key=key, token=to.token)
+
+    def parcel(self, message_id: str, body: bytes, to: Endpoint, keys: list[str], at: datetime) -> Parcel:
+        if to.scheme == Endpoint.Scheme.BEARER:
+            return Parcel(message_id, body, to.url, JSON | {"authorization": f"Bearer {keys[0]}"})
+        return Parcel(message_id, body, to.url, JSON | signing.sign_adcp(keys[0], int(at.timestamp()), body))

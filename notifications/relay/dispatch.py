@@ -1,6 +1,7 @@
 """Events become deliveries: one row per event and endpoint that wants it, with the bytes that will be sent."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from core import clock
 from core.errors import HitlError
+from notifications import echoes
 from notifications.channels import CHANNELS
 from notifications.models import Delivery, Endpoint
 from notifications.payloads import TASK_COLUMNS, News
@@ -89,22 +91,37 @@ def wants(endpoint: Endpoint, news: News) -> bool:
 
 
 def _insert(all_news: Iterable[News], endpoints: Sequence[Endpoint], now: datetime) -> None:
-    drafts = [_draft(endpoint, news, now) for news in all_news for endpoint in endpoints if wants(endpoint, news)]
-    Delivery.objects.bulk_create(drafts, ignore_conflicts=True)
+    wanted = [(endpoint, news) for news in all_news for endpoint in endpoints if wants(endpoint, news)]
+    Delivery.objects.bulk_create(_drafts(wanted, now), ignore_conflicts=True, batch_size=BATCH)
+
+
+def _drafts(wanted: Sequence[tuple[Endpoint, News]], now: datetime) -> list[Delivery]:
+    """The deliveries with their bytes. What a buyer gave goes back to the endpoint of the adapter that brought it."""
+    echoing = {news.task["task_id"] for endpoint, news in wanted if endpoint.format == Endpoint.Format.ADCP}
+    found = echoes.read(echoing) if echoing else {}
+    drafts = []
+    for endpoint, news in wanted:
+        as_it_came, as_stored = found.get(news.task["task_id"], ({}, {}))
+        if endpoint.format == Endpoint.Format.ADCP:
+            news = replace(news, echo=as_it_came if endpoint.owner_id is not None else as_stored)
+        drafts.append(_draft(endpoint, news, now))
+    return drafts
 
 
 def _draft(endpoint: Endpoint, news: News, now: datetime) -> Delivery:
-    return Delivery(
+    channel = CHANNELS[endpoint.format]
+    draft = Delivery(
         event_id=news.event_id,
         endpoint=endpoint,
         event_type=news.type,
         task_id=news.task["task_id"],
         seq=news.seq,
-        body=CHANNELS[endpoint.format].body(news),
         status=Delivery.Status.PENDING if endpoint.enabled else Delivery.Status.FAILED,
         next_attempt_at=now if endpoint.enabled else None,
         created_at=now,
     )
+    draft.keep(channel.body(news, endpoint), sealed=channel.seals_body)
+    return draft
 
 
 def redeliver(delivery_ids: Sequence[str]) -> int:
@@ -136,7 +153,7 @@ def recover_since(endpoint_id: str, since: datetime) -> int:
             event__in=Delivery.objects.filter(endpoint=endpoint).values("event")
         )
         missing = [row.event for row in rows.select_related("event").order_by("position")]
-        drafts = [_draft(endpoint, news, now) for news in read_news(missing) if wants(endpoint, news)]
+        drafts = _drafts([(endpoint, news) for news in read_news(missing) if wants(endpoint, news)], now)
         Delivery.objects.bulk_create(drafts, ignore_conflicts=True, batch_size=BATCH)
         missed = Delivery.objects.filter(endpoint=endpoint, status__in=_STOPPED)
         occurred = TaskEvent.objects.filter(at__gte=since).values("event_id")

@@ -125,7 +125,7 @@ def _lock(endpoint: Endpoint, places: int, keys: Sequence[str], lease: str, now:
             at=now,
             origin=origin_of(endpoint.url),
             channel=channel,
-            parcel=channel.parcel(row.event_id, bytes(row.body), endpoint.url, list(keys), now),
+            parcel=channel.parcel(row.event_id, row.content, endpoint, list(keys), now),
         )
         for row in _in_turn(endpoint, rows, now)[:places]
     ]

@@ -79,7 +79,7 @@ def _attempt(one: Try) -> Attempt:
         delivery_id=one.leased.delivery_id,
         started_at=one.leased.at,
         duration_ms=int(one.duration * 1000),
-        headers=dict(one.leased.parcel.headers),
+        headers=one.leased.parcel.shown_headers,
         status=one.status,
         answer_headers=dict(one.answer_headers),
         answer=one.answer,

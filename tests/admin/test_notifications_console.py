@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
 from notifications import relay
+from notifications.admin.endpoints import EndpointForm
 from notifications.models import Delivery, Endpoint
 from tasks_app.actors import Actor
 from tasks_app.links import task_url
@@ -80,14 +82,60 @@ def test_it_says_beside_the_url_what_is_wrong(console: Client) -> None:
     assert not Endpoint.objects.exists()
 
 
-def test_it_changes_filters_and_nothing_that_the_relay_writes(console: Client, receiver: Receiver) -> None:
+def test_it_changes_address_and_filters_and_nothing_that_the_relay_writes(console: Client, receiver: Receiver) -> None:
     endpoint = add(console, receiver.url)
     address = reverse("admin:notifications_endpoint_change", args=[endpoint.pk])
-    form = {"description": "new", "min_priority": 3, "event_types": ["task.failed"], "url": "https://evil.example/"}
-    assert console.post(address, form).status_code == 302
+    form = {"description": "new", "min_priority": 3, "event_types": ["task.failed"], "url": receiver.url}
+    assert console.post(address, form | {"format": "flat", "scheme": "Bearer"}).status_code == 302
     changed = Endpoint.objects.get()
     assert (changed.description, changed.min_priority, changed.event_types) == ("new", 3, ["task.failed"])
-    assert (changed.url, changed.secrets) == (receiver.url, endpoint.secrets)
+    assert (changed.url, changed.format, changed.secrets) == (receiver.url, "standard", endpoint.secrets)
+    refused = console.post(address, form | {"url": "https://10.0.0.7/"})
+    assert "private address" in refused.content.decode()
+    assert console.post(address, form | {"url": f"{receiver.url}2"}).status_code == 302
+    assert Endpoint.objects.get().url == f"{receiver.url}2"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_looks_a_name_up_outside_the_transaction(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The admin saves inside one; the control shows that a look-up in the form would have been inside."""
+    inside: dict[str, bool] = {}
+
+    def lookup(url: str) -> None:
+        inside["look-up"] = connection.in_atomic_block
+
+    clean = EndpointForm.clean
+
+    def control(form: EndpointForm) -> dict[str, object]:
+        inside["form"] = connection.in_atomic_block
+        return clean(form)
+
+    monkeypatch.setattr("notifications.services.check_reachable", lookup)
+    monkeypatch.setattr(EndpointForm, "clean", control)
+    add(console, "https://hooks.example.com/hitl")
+    assert inside == {"look-up": False, "form": True}
+
+
+def test_it_adds_one_for_the_ad_context_protocol(
+    console: Client, receiver: Receiver, make_task: NewTaskFactory
+) -> None:
+    adcp = {"format": "adcp", "scheme": "Bearer", "credentials": "c" * 16 + "0123456789abcdef", "token": "t" * 20}
+    weak = console.post(reverse(ADD), {"url": receiver.url, "min_priority": 1, **adcp, "credentials": "a" * 32})
+    assert "random" in weak.content.decode()
+    misplaced = console.post(reverse(ADD), {"url": receiver.url, "min_priority": 1, **adcp, "format": "flat"})
+    assert "Ad Context Protocol carry a token" in misplaced.content.decode()
+    assert not Endpoint.objects.exists()
+    endpoint = add(console, receiver.url, **adcp)
+    make_task()
+    relay.drain()
+    [message] = receiver.messages
+    assert message.headers["authorization"] == f"Bearer {adcp['credentials']}"
+    assert message.json["token"] == adcp["token"]
+    log = console.get(reverse("admin:notifications_delivery_change", args=[Delivery.objects.get().pk])).content.decode()
+    seen = [log, console.get(reverse("admin:notifications_endpoint_change", args=[endpoint.pk])).content.decode()]
+    for secret in (adcp["credentials"], adcp["token"]):
+        assert not any(secret in page for page in seen)
+    assert "submitted" in log
 
 
 def test_its_buttons_work(console: Client, receiver: Receiver, make_task: NewTaskFactory) -> None:

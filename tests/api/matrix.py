@@ -53,6 +53,7 @@ ENTRIES: Final[dict[tuple[str, str], Entry]] = {
     ("GET", "webhook-endpoints/"): Entry("endpoints"),
     ("POST", "webhook-endpoints/"): Entry("other"),
     ("GET", "webhook-endpoints/<str:endpoint_id>/"): Entry("endpoint"),
+    ("PATCH", "webhook-endpoints/<str:endpoint_id>/"): Entry("endpoint", {"description": "mine"}),
     ("DELETE", "webhook-endpoints/<str:endpoint_id>/"): Entry("endpoint"),
     ("POST", "webhook-endpoints/<str:endpoint_id>/test/"): Entry("endpoint", {}),
     ("POST", "webhook-endpoints/<str:endpoint_id>/rotate-secret/"): Entry("endpoint", {}),

@@ -209,6 +209,46 @@ def test_it_lists_deliveries_with_their_tries_and_sends_again(
     assert bot.get(DELIVERIES, {"statsu": "sent"}).status_code == 400
 
 
+def test_it_changes_what_is_named_and_leaves_the_rest(api: ClientFactory, receiver: Receiver) -> None:
+    bot, eve = api("bot"), api("eve")
+    made = bot.post(ENDPOINTS, {"url": receiver.url, "description": "old"}).json()
+    address = f"{ENDPOINTS}{made['endpoint_id']}/"
+    Endpoint.objects.update(failing_since="2026-01-01T00:00:00Z", failures_in_a_row=3)
+    changed = bot.patch(address, {"min_priority": "high", "event_types": [], "enabled": False}).json()
+    assert changed["disabled_reason"] == "by_hand"
+    assert {**changed, **{name: made[name] for name in ("disabled_reason", "disabled_at", "failing_since")}} == {
+        **{name: value for name, value in made.items() if name != "secret"},
+        "min_priority": "high",
+        "event_types": [],
+        "enabled": False,
+    }
+    assert bot.patch(address, {"enabled": True, "url": f"{receiver.url}2"}).json()["failing_since"] is None
+    secrets = Endpoint.objects.get().secrets
+    for body, field in (
+        ({"url": "https://10.0.0.7/"}, "url"),
+        ({"format": "flat"}, "format"),
+        ({"owner": "eve"}, "owner"),
+        ({"secrets": []}, "secrets"),
+        ({"principals": ["globex"]}, "principals"),
+        ({"enabled": "perhaps"}, "enabled"),
+    ):
+        refused = bot.patch(address, body)
+        assert refused.status_code == 400, body
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert eve.patch(address, {"description": "mine"}).status_code == 404
+    kept = Endpoint.objects.get()
+    assert (kept.url, kept.description, kept.secrets) == (f"{receiver.url}2", "old", secrets)
+
+
+def test_it_refuses_query_parameters_that_it_does_not_know(api: ClientFactory, receiver: Receiver) -> None:
+    bot = api("bot")
+    bot.post(ENDPOINTS, {"url": receiver.url})
+    assert bot.get(ENDPOINTS, {"enabled": "false"}).json()["results"] == []
+    assert len(bot.get(ENDPOINTS, {"enabled": "true", "limit": "5"}).json()["results"]) == 1
+    assert bot.get(ENDPOINTS, {"owner": "eve"}).status_code == 400
+    assert bot.get(ENDPOINTS, {"limit": "0"}).status_code == 400
+
+
 def test_it_recovers_what_an_endpoint_missed(
     api: ClientFactory, receiver: Receiver, opened: Callable[..., dict[str, Any]]
 ) -> None:

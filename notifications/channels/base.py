@@ -1,0 +1,48 @@
+"""What every kind of receiver has in common. A further kind is a small class, and a line in the registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Final
+
+from core.http import OutboundSession, Response
+from notifications.models import Endpoint
+from notifications.payloads import News
+
+HIDDEN: Final = "•••"
+_SECRET_HEADERS: Final = frozenset({"authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message ready to go. Nothing in it needs the database."""
+
+    message_id: str
+    """The same over all tries."""
+    body: bytes
+    url: str
+    headers: Mapping[str, str]
+
+    @property
+    def shown_headers(self) -> dict[str, str]:
+        """The headers as they may be kept in the log: a credential that is no signature is left out."""
+        return {name: HIDDEN if name.lower() in _SECRET_HEADERS else value for name, value in self.headers.items()}
+
+
+class Channel:
+    """One kind of receiver: how its messages are written, addressed and sent."""
+
+    seals_body: ClassVar[bool] = False
+    """Whether the bytes hold something that the receiver keeps secret, so that the table must not show them."""
+
+    def body(self, news: News, to: Endpoint) -> bytes:
+        """The bytes of every try; written once, when the event is dispatched."""
+        raise NotImplementedError
+
+    def parcel(self, message_id: str, body: bytes, to: Endpoint, keys: list[str], at: datetime) -> Parcel:
+        """What goes out in a try made at `at`. `keys` are the endpoint's secrets, newest first."""
+        raise NotImplementedError
+
+    async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
+        """Send it. Raises `OutboundError`; an answer of any status is no error here."""
+        return await session.post(parcel.url, parcel.body, parcel.headers)
