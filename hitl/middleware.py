@@ -14,6 +14,7 @@ from django.utils.http import escape_leading_slashes
 
 from core.api import problem_page
 from core.requests import correlation_id_for, set_correlation_id
+from tasks_app.creatives import schemes
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -77,7 +78,9 @@ class SlashMiddleware(CommonMiddleware):
 class ContentPolicyMiddleware(CSPMiddleware):
     """The strict policy of the settings everywhere; what the console and the API's page cannot do without, there only.
 
-    The console's Alpine evaluates expressions and, like Swagger's page, sets styles in the document.
+    The console's Alpine evaluates expressions and, like Swagger's page, sets styles in the document. Where tasks are
+    shown, the images, films and sounds of creatives may come from the web, and a frame from our own signed address
+    (tasks_app/admin/creative.py); scripts and requests stay our own.
     """
 
     RELAXED: Final = {
@@ -92,6 +95,9 @@ class ContentPolicyMiddleware(CSPMiddleware):
         for prefix, directives in self.RELAXED.items():
             if request.path_info.startswith(prefix):
                 parts.replace = {**directives, **(parts.replace or {})}
+        if request.path_info.startswith("/admin/tasks_app/humantask/"):
+            media = ["'self'", "data:", *schemes()]
+            parts.replace = {"img-src": media, "media-src": media, "frame-src": ["'self'"], **(parts.replace or {})}
         return parts
 
 

@@ -5,11 +5,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from tasks_app.admin.creative import creative_frame
 from tasks_app.api.metrics import prometheus
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("creative/<str:signed>/", creative_frame, name="creative"),
     path("api/v1/", include("tasks_app.api.urls")),
     path("api/v1/", include("notifications.api.urls")),
     path("metrics", prometheus, name="metrics"),

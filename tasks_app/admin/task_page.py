@@ -12,12 +12,16 @@ from core import clock
 from tasks_app import permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
+from tasks_app.admin.creative import creative_of
+from tasks_app.admin.flagged import sent_by_adapter
 from tasks_app.admin.forms import ActionForm, Choices
 from tasks_app.admin.lines import lines_of, priority_label, status_label
 from tasks_app.admin.site import page_context
 from tasks_app.admin.texts import ago, data_table, rendered_markdown, time_left
 from tasks_app.admin.timeline import timeline_of
 from tasks_app.admin.verbs import Verb, offered
+from tasks_app.knowledge.ad_errors import explain
+from tasks_app.knowledge.policies import policies_in
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, SealedDetail, Team
 from tasks_app.registries import notes_on
@@ -103,7 +107,10 @@ def render_task(
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
         "standing": _standing(task, actor, now),
         "facts": _facts(task, now),
-        "table": data_table(task.context_data),
+        "creative": creative_of(task, actor),
+        "sent": sent_by_adapter(task.context_data),
+        "explained": explain(task.error_detail, task.context_data.get("http_status")),
+        "policies": policies_in(task.context_data),
         "modified": data_table(task.resolution_data) if task.resolution_data else None,
         "instructions": rendered_markdown(task.task_type.instructions),
         "decisions": [dialog for dialog in dialogs if dialog.verb.resolution and dialog.is_offered],

@@ -1,6 +1,6 @@
 """How values read in the console: spans of time, Markdown, nested data, sentences about events. No database here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -106,14 +106,31 @@ def rendered_markdown(text: str) -> SafeString:
     )
 
 
+# Asks of a part of the data, by its path and value, whether it is flagged.
+Marks = Callable[[tuple[str, ...], Any], bool]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a value: one item of a list, or all of it."""
+
+    text: str
+    is_flagged: bool = False
+
+
 @dataclass(frozen=True)
 class DataRow:
-    """One line of nested data. `value` is None for the head of a group; `kind` is text, code, number, flag or empty."""
+    """One line of nested data. `value` is None for the head of a group; `kind` is text, code, number, flag or empty.
+
+    `parts`: the value in pieces, where one of them alone is flagged.
+    """
 
     name: str
     value: str | None
     kind: str
     depth: int
+    is_flagged: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,11 +140,14 @@ class DataTable:
     raw: str
 
 
-def data_table(data: dict[str, Any]) -> DataTable:
-    """Nested data as lines with their depth, bounded; the raw JSON beside it for those who want to copy it."""
+def data_table(data: dict[str, Any], marks: Marks | None = None, path: tuple[str, ...] = ()) -> DataTable:
+    """Nested data as lines with their depth, bounded; the raw JSON beside it for those who want to copy it.
+
+    `marks` says which parts are flagged; `path` is where the data stands in what was sent.
+    """
     rows: list[DataRow] = []
     omitted = 0
-    for row in _rows(data, 0):
+    for row in _rows(data, 0, path, marks or (lambda path, value: False), False):
         if len(rows) < MAX_ROWS:
             rows.append(row)
         else:
@@ -136,21 +156,25 @@ def data_table(data: dict[str, Any]) -> DataTable:
     return DataTable(rows, omitted, raw[:MAX_RAW])
 
 
-def _rows(data: dict[str, Any], depth: int) -> Iterator[DataRow]:
+def _rows(data: dict[str, Any], depth: int, path: tuple[str, ...], marks: Marks, inside: bool) -> Iterator[DataRow]:
     for name, value in data.items():
-        yield from _row(str(name), value, depth)
+        yield from _row(str(name), value, depth, (*path, str(name)), marks, inside)
 
 
-def _row(name: str, value: Any, depth: int) -> Iterator[DataRow]:
+def _row(name: str, value: Any, depth: int, path: tuple[str, ...], marks: Marks, inside: bool) -> Iterator[DataRow]:
+    flagged = inside or marks(path, value)
     if isinstance(value, dict) and value:
-        yield DataRow(name, None, "group", depth)
-        yield from _rows(value, depth + 1)
+        yield DataRow(name, None, "group", depth, flagged)
+        yield from _rows(value, depth + 1, path, marks, flagged)
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         # One head per item, `assets 2`, and none for the list itself: fewer lines, less depth.
-        for number, item in enumerate(value, 1):
-            yield from _row(f"{name} {number}", item, depth)
+        for number, item in enumerate(value):
+            yield from _row(f"{name} {number + 1}", item, depth, (*path, str(number)), marks, flagged)
     else:
-        yield DataRow(name, *_shown(value), depth)
+        items = list(enumerate(value)) if isinstance(value, list) and not flagged else []
+        parts = tuple(Part(_shown(item)[0][:MAX_VALUE], marks((*path, str(n)), item)) for n, item in items[:MAX_ROWS])
+        some = any(part.is_flagged for part in parts)
+        yield DataRow(name, *_shown(value), depth, flagged or some, parts if some else ())
 
 
 def _shown(value: Any) -> tuple[str, str]:
@@ -163,4 +187,6 @@ def _shown(value: Any) -> tuple[str, str]:
     if isinstance(value, list):
         return ", ".join(_shown(item)[0] for item in value)[:MAX_VALUE], "text"
     text = str(value)
+    if text[:5] == "data:" and len(text) > 200:
+        return f"{text[:60]} … ({len(text) // 1024} kB)", "code"
     return text[:MAX_VALUE], "code" if " " not in text.strip() and ("/" in text or "_" in text) else "text"

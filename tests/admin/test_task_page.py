@@ -1,5 +1,6 @@
 """The task page: everything to decide on, and the buttons that would succeed."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -38,18 +39,25 @@ def test_it_shows_what_is_asked_why_and_about_what(make_task: NewTaskFactory, cl
         "create_creative",
         "assets 1",
         "https://cdn.example/a.png",
-        "loud, long",
+        "loud",
+        "long",
         "loads over https from the advertiser's own hosts",
         "opened the task for Creative review",
     ):
         assert said in text.replace("&#x27;", "'")
 
 
-def test_it_loads_nothing_from_outside(make_task: NewTaskFactory, client_for: ClientFor) -> None:
-    task = make_task(context_data={"image_url": "https://cdn.example/a.png"}, error_detail="see https://evil.example/x")
+def test_it_loads_nothing_from_outside_but_the_creatives_media(
+    make_task: NewTaskFactory, client_for: ClientFor
+) -> None:
+    task = make_task(
+        context_data={"image_url": "https://cdn.example/a.png", "landing_url": "https://shop.example/x.png"},
+        error_detail="see https://evil.example/x",
+    )
     page = client_for("ana").get(page_of(task)).content.decode()
-    for attribute in ('href="http', 'src="http', "url(http"):
-        assert attribute not in page
+    assert re.findall(r'\b(?:src|href|action|data|poster)="(http[^"]*)"', page) == ["https://cdn.example/a.png"]
+    assert '<img src="https://cdn.example/a.png"' in page
+    assert "url(http" not in page
 
 
 def test_it_offers_what_would_succeed(make_task: NewTaskFactory, ana: Actor, client_for: ClientFor) -> None:
