@@ -83,7 +83,7 @@ bench-quick: $(VENV)/installed-dev.txt
 	$(BIN)/python -m bench.run --quick
 
 bench: $(VENV)/installed-dev.txt
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run --full
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov .schemathesis

@@ -13,6 +13,8 @@ import random
 import re
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from bench.postgres import Cluster
 
 SCRIPTS = Path(__file__).parent / "sql"
 CLIENTS = 8
+UNITS = {"create_batch": 100}
+"""How many units of work one transaction does, where that is not one."""
 
 
 class LimitFailedError(Exception):
@@ -55,12 +59,22 @@ def statements(work: str) -> list[tuple[str, str | None]]:
     ]
 
 
+def drawn(work: str) -> dict[str, Callable[[], object]]:
+    """How to draw the values of the script's `\\set name random(low, high)` lines. Ids are text."""
+    lines = re.findall(r"^\\set ([a-z_]+) random\((\d+), (\d+)\)", (SCRIPTS / f"{work}.sql").read_text(), re.MULTILINE)
+    draws: dict[str, Callable[[], object]] = {}
+    for name, low, high in lines:
+        whole = partial(random.randint, int(low), int(high))
+        draws[name] = partial(lambda draw: str(draw()), whole) if name == "media_buy" else whole
+    return draws
+
+
 def client_loop(url: str, work: str, end: float, out: Connection) -> None:
-    script = statements(work)
+    script, draws = statements(work), drawn(work)
     done = 0
     with psycopg.connect(url, autocommit=True, prepare_threshold=1) as connection:
         while time.monotonic() < end:
-            values: dict[str, object] = {"media_buy": str(random.randrange(10**9)), "priority": random.randrange(4)}
+            values: dict[str, object] = {name: draw() for name, draw in draws.items()}
             for statement, stores in script:
                 cursor = connection.execute(statement, values)
                 if stores:
@@ -88,6 +102,5 @@ def run_psycopg(url: str, work: str, seconds: float) -> float:
 
 def measure(cluster: Cluster, url: str, work: str, seconds: float) -> float:
     """Units of `work` per second with eight clients, in the database at `url`."""
-    if cluster.pgbench:
-        return run_pgbench(cluster.pgbench, url, work, seconds)
-    return run_psycopg(url, work, seconds)
+    per_s = run_pgbench(cluster.pgbench, url, work, seconds) if cluster.pgbench else run_psycopg(url, work, seconds)
+    return per_s * UNITS.get(work, 1)

@@ -7,18 +7,20 @@ bytes in which the marker @@@@@@@@@@ is replaced by a fresh number of the same l
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 MARKER = b"@@@@@@@@@@"
 SOCKET_SECONDS = 30.0
-WARM_UP_SECONDS = 0.3
+WARM_UP_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round of requests gave: answers per second, latencies in milliseconds, and what went wrong."""
+    """What a round of requests gave: answers per second, latencies in milliseconds, and what went wrong.
+
+    `answers` counts those after the warm-up, up to the last that was begun in time, however long it took; `right` all
+    that had the expected status.
+    """
 
     per_s: float
     p50_ms: float
     p99_ms: float
     answers: int
+    right: int
     unexpected: dict[int, int]
     sample: str
 
@@ -115,17 +122,25 @@ def exchange(port: int, request: Request) -> tuple[int, bytes]:
         client.close()
 
 
+@dataclass
+class _Share:
+    """What one client did."""
+
+    latencies: list[float] = field(default_factory=list)
+    right: int = 0
+    last: float = 0.0
+    unexpected: Counter[int] = field(default_factory=Counter)
+    sample: str = ""
+
+
 def _work(
-    port: int, payloads: list[bytes], expected: int, number: int, begin: float, end: float, out: Connection
+    port: int, payloads: Iterator[bytes], expected: int, number: int, begin: float, end: float, out: Connection
 ) -> None:
-    client = Client(port)
-    latencies: list[float] = []
-    unexpected: Counter[int] = Counter()
-    sample = ""
+    client, share = Client(port), _Share()
     count = number * 100_000_000 + int(begin * 1000) % 100_000_000
-    while (started := time.monotonic()) < end:
+    while (started := time.monotonic()) < end and (payload := next(payloads, None)) is not None:
         count += 1
-        payload = payloads[count % len(payloads)].replace(MARKER, b"%010d" % (count % 10_000_000_000))
+        payload = payload.replace(MARKER, b"%010d" % (count % 10_000_000_000))
         try:
             status, body = client.send(payload)
         except OSError as error:
@@ -133,43 +148,54 @@ def _work(
             status, body = 0, repr(error).encode()
         finished = time.monotonic()
         if status != expected:
-            unexpected[status] += 1
-            sample = sample or body[:400].decode(errors="replace")
-            if sum(unexpected.values()) > 20:
+            share.unexpected[status] += 1
+            share.sample = share.sample or body[:400].decode(errors="replace")
+            if share.unexpected.total() > 20:
                 break
-        elif begin <= finished <= end:
-            latencies.append(finished - started)
+            continue
+        share.right += 1
+        if finished >= begin:
+            share.latencies.append(finished - started)
+            share.last = finished
     client.close()
-    out.send((latencies, dict(unexpected), sample))
+    out.send(share)
 
 
-def measure(port: int, requests: list[Request], clients: int, seconds: float) -> Outcome:
-    """Send the requests in turn from `clients` processes for `seconds` after a short warm-up, which is not counted."""
+def measure(port: int, requests: Sequence[Request], clients: int, seconds: float, *, once: bool = False) -> Outcome:
+    """Send the requests in turn from `clients` processes for `seconds` after a short warm-up, which is not counted.
+
+    `once`: no request is sent twice, and the round ends early if there are none left.
+    """
     context = multiprocessing.get_context("fork")
     payloads, expected = [request.render() for request in requests], requests[0].expected
     begin = time.monotonic() + 0.1 + WARM_UP_SECONDS
+    end = begin + seconds
     workers = []
     for number in range(clients):
         receiver, sender = context.Pipe(duplex=False)
-        args = (port, payloads, expected, number, begin, begin + seconds, sender)
-        worker = context.Process(target=_work, args=args, daemon=True)
+        own = payloads[number::clients] or payloads
+        turns = iter(own) if once else itertools.cycle(own)
+        worker = context.Process(target=_work, args=(port, turns, expected, number, begin, end, sender), daemon=True)
         worker.start()
         sender.close()
         workers.append((worker, receiver))
-    latencies: list[float] = []
-    unexpected: Counter[int] = Counter()
-    sample = ""
+    shares = []
     for worker, receiver in workers:
-        found, wrong, text = receiver.recv()
-        latencies += found
-        unexpected.update(wrong)
-        sample = sample or text
+        shares.append(receiver.recv())
         worker.join()
-    latencies.sort()
+    return _sum(shares, begin)
+
+
+def _sum(shares: list[_Share], begin: float) -> Outcome:
+    latencies = sorted(latency for share in shares for latency in share.latencies)
+    unexpected = sum((share.unexpected for share in shares), Counter[int]())
+    sample = next((share.sample for share in shares if share.sample), "")
+    right = sum(share.right for share in shares)
     if not latencies:
-        return Outcome(0.0, 0.0, 0.0, 0, dict(unexpected), sample)
+        return Outcome(0.0, 0.0, 0.0, 0, right, dict(unexpected), sample)
     p50, p99 = (latencies[int(len(latencies) * part)] * 1000 for part in (0.5, 0.99))
-    return Outcome(len(latencies) / seconds, p50, p99, len(latencies), dict(unexpected), sample)
+    per_s = len(latencies) / max(0.01, max(share.last for share in shares) - begin)
+    return Outcome(per_s, p50, p99, len(latencies), right, dict(unexpected), sample)
 
 
 def _answer_at_once(listener: socket.socket, answer: bytes) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,15 +18,30 @@ from bench import fill
 from bench.load import Request
 from bench.postgres import Cluster, free_port
 from bench.serve import Server, gunicorn, run_python
-from bench.stock import create_body
+from bench.stock import DECISION, FEED_FROM, column, create_body
 
 FOLDER = Path(__file__).resolve().parent.parent
 TABLE = "tasks_app_humantask"
+SEARCHED = ("refresh+token", "political+advertising", "video_outstream", "network+access", "lacks+the+role")
+
+SESSION = """
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from tasks_app.models import User
+ana = User.objects.get(username="ana")
+session = SessionStore()
+session.update({
+    SESSION_KEY: str(ana.pk), HASH_SESSION_KEY: ana.get_session_auth_hash(),
+    BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
+})
+session.create()
+print(session.session_key)
+"""
 
 SET_UP = """
 from tasks_app.models import Team, TeamMembership, User
 User.objects.create(username="bench", kind="service")
-ana = User.objects.create(username="ana", kind="person")
+ana = User.objects.create(username="ana", kind="person", is_staff=True)
 TeamMembership.objects.bulk_create(TeamMembership(team=team, user=ana) for team in Team.objects.all())
 """
 
@@ -33,6 +50,7 @@ TeamMembership.objects.bulk_create(TeamMembership(team=team, user=ana) for team 
 class Tokens:
     adapter: str
     person: str
+    session: str
 
 
 @contextlib.contextmanager
@@ -88,6 +106,7 @@ class Ours:
         self.tokens = Tokens(
             run_python(["manage.py", "adapter_token", "bench", "--all-principals"], FOLDER, self.at(url)),
             run_python(["manage.py", "adapter_token", "bench-ana", "--for-user", "ana"], FOLDER, self.at(url)),
+            run_python(["manage.py", "shell", "--verbosity", "0", "-c", SESSION], FOLDER, self.at(url)),
         )
         self.fill(url, 0, closed)
         return url
@@ -102,18 +121,72 @@ class Ours:
         fill.tidy(url)
 
     def verify(self, url: str) -> str:
-        """Recompute the chain of the filled trail; raises where an event or a task does not fit it."""
-        return run_python(["-m", "bench.ours_fill", "--verify"], FOLDER, self.at(url))
+        """What `manage.py audit_verify` says of the filled trail; raises where it is not sound."""
+        report = json.loads(run_python(["manage.py", "audit_verify", "--json"], FOLDER, self.at(url)))
+        return f"{report['events']:,} events and {report['audit_entries']:,} audit entries are sound"
 
-    def requests(self) -> dict[str, list[Request]]:
+    def requests(self, url: str) -> dict[str, list[Request]]:
         """What is asked of this project, by the name of the work. Bodies are those that the stock project gets."""
         adapter = {"Authorization": f"Bearer {self.tokens.adapter}"}
         person = {"Authorization": f"Bearer {self.tokens.person}"}
+        some = column(url, f"SELECT task_id FROM {TABLE} TABLESAMPLE BERNOULLI (2) ORDER BY random() LIMIT 500")
+        held = column(url, f"SELECT task_id FROM {TABLE} WHERE status = 'in_progress' ORDER BY task_id")
+        last = column(url, "SELECT last_position FROM tasks_app_feedhead")[0]
+        creates = [create_body(number) for number in range(200)]
+        batches = [b'{"tasks": [' + b",".join(creates[start : start + 100]) + b"]}" for start in range(100)]
         return {
-            "create": [Request("POST", "/api/v1/tasks/", adapter, create_body(number), 201) for number in range(200)],
+            "create": [Request("POST", "/api/v1/tasks/", adapter, body, 201) for body in creates],
+            "create_batch": [Request("POST", "/api/v1/tasks/batch/", adapter, body, 200) for body in batches],
             "claim": [Request("POST", "/api/v1/tasks/claim-next/", person, b"{}")],
+            "complete": [Request("POST", f"/api/v1/tasks/{pk}/complete/", person, DECISION) for pk in held],
             "queue": [Request("GET", "/api/v1/tasks/pending/?limit=50", person)],
+            "task": [Request("GET", f"/api/v1/tasks/{pk}/", person) for pk in some],
+            "feed": [Request("GET", f"/api/v1/events/?after={last - back}&limit=500", adapter) for back in FEED_FROM],
+            "metrics": [Request("GET", "/api/v1/metrics/summary/", person)],
+            **self.pages(url, some),
+        }
+
+    def pages(self, url: str, some: list[str]) -> dict[str, list[Request]]:
+        """The console's pages, as ana's browser asks for them."""
+        browser = {"Cookie": f"sessionid={self.tokens.session}"}
+        queue = "/admin/tasks_app/humantask/"
+        numbers = column(url, f"SELECT media_buy_id FROM {TABLE} TABLESAMPLE BERNOULLI (2) ORDER BY random() LIMIT 500")
+        return {
+            "home": [Request("GET", "/admin/", browser)],
+            "queue_page": [Request("GET", f"{queue}?tab=unassigned", browser)],
+            "groups": [Request("GET", f"{queue}?tab=groups", browser)],
+            "task_page": [Request("GET", f"{queue}{pk}/change/", browser) for pk in some],
+            "search_id": [Request("GET", f"{queue}?q={name}", browser, expected=302) for name in numbers],
+            "search_words": [Request("GET", f"{queue}?q={words}", browser) for words in SEARCHED],
         }
 
     def serve(self, url: str, log: Path) -> contextlib.AbstractContextManager[Server]:
-        return gunicorn("hitl.wsgi", FOLDER, self.at(url), self.requests()["queue"][0], log)
+        probe = Request("GET", "/api/v1/tasks/pending/?limit=50", {"Authorization": f"Bearer {self.tokens.person}"})
+        return gunicorn("hitl.wsgi", FOLDER, self.at(url), probe, log)
+
+
+class Sweeper:
+    """A process with this project's timers, which sweeps once whenever it is told to."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.ours_sweep"],
+            cwd=FOLDER, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def sweep(self) -> tuple[int, float]:
+        """How many tasks were acted upon, and in how many seconds."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("sweep\n")
+        self.process.stdin.flush()
+        number, seconds = self.process.stdout.readline().split()
+        return int(number), float(seconds)
+
+    def __enter__(self) -> Sweeper:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -40,6 +40,9 @@ SETTINGS: dict[str, str] = {
 }
 """What a small production server sets. Commits wait for the disk (fsync on); checkpoints keep out of the rounds."""
 
+HURRIED: dict[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+"""While filling; what is measured is measured without them."""
+
 UNPRIVILEGED = ("postgres", "nobody")
 START_SECONDS = 60
 
@@ -58,6 +61,7 @@ class Cluster:
     url: str
     pgbench: str | None
     description: str
+    is_own: bool = False
 
     def database_url(self, name: str) -> str:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
@@ -76,10 +80,24 @@ class Cluster:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def hurry(self) -> None:
+        """Do not wait for the disk while filling. A server that is not ours keeps its settings."""
+        self._set(HURRIED, "ALTER SYSTEM SET {} = '{}'")
+
     def settle(self) -> None:
-        """Write dirty pages out now, so that no contender pays for what the filling left behind."""
+        """Wait for the disk again, and write out now what filling left behind, so that no contender pays for it."""
+        self._set(HURRIED, "ALTER SYSTEM RESET {}")
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
+        os.sync()
+
+    def _set(self, settings: dict[str, str], statement: str) -> None:
+        if not self.is_own:
+            return
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for name, value in settings.items():
+                connection.execute(statement.format(name, value))
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def find_pgbench(binaries: Path | None) -> str | None:
@@ -134,11 +152,12 @@ def start_server(binaries: Path, data: Path, port: int) -> subprocess.Popen[byte
     )  # fmt: skip
     if made.returncode:
         raise NoPostgresError(f"{binaries}/initdb failed: {made.stderr.strip()[-400:]}")
-    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
     place = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data.parent)]
     with (data.parent / "postgres.log").open("wb") as log:
         return subprocess.Popen(
-            [str(binaries / "postgres"), *place, *options],
+            [str(binaries / "postgres"), *place],
             user=user, group=group, extra_groups=extra, env=environment, cwd=data.parent, stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
@@ -184,7 +203,7 @@ def cluster() -> Iterator[Cluster]:
         server = start_server(folder, home / "data", port)
         url = f"postgresql://bench@127.0.0.1:{port}/postgres"
         wait_until_ready(url, server, home / "postgres.log")
-        yield Cluster(url, find_pgbench(folder), describe(url, "started for this run"))
+        yield Cluster(url, find_pgbench(folder), describe(url, "started for this run"), is_own=True)
     finally:
         if server and server.poll() is None:
             server.send_signal(signal.SIGINT)

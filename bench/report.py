@@ -10,8 +10,14 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+from bench import chart
 
 RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+CHART = Path(__file__).parent.parent / "docs" / "images" / "performance.svg"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 FLOORS = {"create": 0.07, "claim": 0.08}
 """What the stock project must reach of the database's limit for a comparison with it to count."""
 
@@ -79,6 +85,7 @@ def growth(figures: list[Figures], each: Figures) -> float | None:
 
 
 def results(figures: list[Figures]) -> list[dict[str, object]]:
+    """One row per work and size; null where a figure does not apply."""
     return [
         {
             "work": each.work,
@@ -89,6 +96,17 @@ def results(figures: list[Figures]) -> list[dict[str, object]]:
             "vs_naive": rounded(each.ratio("ours", "naive"), 2),
             "vs_limit": rounded(each.ratio("ours", "limit"), 4),
             "growth": rounded(growth(figures, each), 2),
+        }
+        for each in figures
+    ]
+
+
+def details(figures: list[Figures]) -> list[dict[str, object]]:
+    """What the medians of `results` were made of."""
+    return [
+        {
+            "work": each.work,
+            "size": each.size,
             "naive_vs_limit": rounded(each.ratio("naive", "limit"), 4),
             "rounds": {name: [round(value, 1) for value in values] for name, values in each.rounds.items()},
             "p99_ms": {name: rounded(median(values), 1) for name, values in each.p99_ms.items()},
@@ -156,16 +174,37 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def write(figures: list[Figures], facts: dict[str, object], folder: Path = RESULTS) -> str:
-    """Write latest.json and latest.md, and return the Markdown."""
+def crowd_text(crowd: dict[str, Any]) -> str:
+    few, many = crowd["clients_4"], crowd["clients_64"]
+    return (
+        f"Contention beside {crowd['size']:,} closed tasks: 64 clients that take the next task reach "
+        f"{many['per_s']:,.0f}/s, {crowd['ratio']:.0%} of what 4 reach ({few['per_s']:,.0f}/s); "
+        f"p50 {many['p50_ms']:,.0f} ms, p99 {many['p99_ms']:,.0f} ms; "
+        f"{crowd['answers']:,} answers, {crowd['claims']:,} claims in the trail, {crowd['doubles']} tasks given twice."
+    )
+
+
+def write(figures: list[Figures], facts: dict[str, Any], folder: Path = RESULTS, *, into_docs: bool = False) -> str:
+    """Write latest.json, latest.md and latest.svg, with `into_docs` also the page of the docs; return the Markdown."""
     folder.mkdir(exist_ok=True)
     hardware = machine()
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     text = f"{hardware['cores']} cores ({hardware['cpu']}), {hardware['memory_gb']} GB"
     facts = {"date": now.isoformat().replace("+00:00", "Z"), "machine": hardware, "machine_text": text, **facts}
-    table = markdown(figures, facts)
+    table = f"{markdown(figures, facts)}\n{crowd_text(facts['contention'])}\n"
     document = {**{key: value for key, value in facts.items() if not key.endswith("_text")}, "versions": versions()}
-    document["results"] = results(figures)
+    document |= {"results": results(figures), "details": details(figures)}
     (folder / "latest.json").write_text(json.dumps(document, indent=2) + "\n")
     (folder / "latest.md").write_text(table)
+    (folder / "latest.svg").write_text(chart.svg(results(figures)))
+    if into_docs:
+        PAGE.write_text(with_table(PAGE.read_text(), table))
+        CHART.write_text(chart.svg(results(figures)))
     return table
+
+
+def with_table(page: str, table: str) -> str:
+    """The page with the table between its markers."""
+    before, rest = page.split(BEGIN, 1)
+    _old, after = rest.split(END, 1)
+    return f"{before}{BEGIN}\n\n{table}\n{END}{after}"

@@ -15,53 +15,34 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 
-from bench import fill, frozen, limit, load, report, stock
-from bench.ours import Ours, redis
+from bench import fill, frozen, load, report, stock, works
+from bench.ours import Ours, Sweeper, redis
 from bench.postgres import Cluster, NoPostgresError, cluster
-from bench.serve import ServerFailedError
+from bench.serve import Server, ServerFailedError
 
-CLIENTS = 8
-WORKS = ("create", "claim", "queue")
 QUICK_SIZES = (10_000, 100_000)
 FULL_SIZES = (10_000, 100_000, 1_000_000)
-
-Measure = Callable[[str, float], tuple[float, float | None]]
-
-
-class WrongAnswerError(Exception):
-    """A server under test gave answers that are not the work that was asked for."""
 
 
 @dataclass(frozen=True)
 class Plan:
+    """`seconds` for each contender in each round; what this project does alone is measured for half of them."""
+
     sizes: tuple[int, ...]
     rounds: int
     seconds: float
 
+    def seconds_of(self, work: str) -> float:
+        return self.seconds if work in works.COMPARED else self.seconds / 2
+
 
 def say(began: float, text: str) -> None:
     print(f"[{time.monotonic() - began:5.0f} s] {text}", file=sys.stderr, flush=True)
-
-
-def over_http(port: int, requests: dict[str, list[load.Request]]) -> Measure:
-    def measure(work: str, seconds: float) -> tuple[float, float | None]:
-        outcome = load.measure(port, requests[work], CLIENTS, seconds)
-        if outcome.unexpected or not outcome.answers:
-            raise WrongAnswerError(
-                f"{work}: {outcome.answers} answers, unexpected {outcome.unexpected}: {outcome.sample}"
-            )
-        return outcome.per_s, outcome.p99_ms
-
-    return measure
-
-
-def in_sql(server: Cluster, url: str) -> Measure:
-    return lambda work, seconds: (limit.measure(server, url, work, seconds), None)
 
 
 def prepare_limit(server: Cluster, name: str, closed: int) -> str:
@@ -80,6 +61,7 @@ def grow_limit(url: str, closed_before: int, closed: int) -> None:
 
 
 def databases(
+    began: float,
     server: Cluster,
     name: str,
     sizes: tuple[int, ...],
@@ -91,24 +73,63 @@ def databases(
     for before, size in zip((0, *sizes), sizes, strict=False):
         if not before:
             urls[size] = prepare(server, f"bench_{name}_{size}", size)
-            continue
-        urls[size] = server.create(f"bench_{name}_{size}", f"bench_{name}_{before}")
-        grow(urls[size], before, size)
+        else:
+            urls[size] = server.create(f"bench_{name}_{size}", f"bench_{name}_{before}")
+            grow(urls[size], before, size)
+        say(began, f"{name}: {size:,} closed tasks")
     return urls
 
 
-def measure_all(contenders: dict[int, dict[str, Measure]], plan: Plan, began: float) -> list[report.Figures]:
-    figures = {(work, size): report.Figures(work, size) for work in WORKS for size in plan.sizes}
+def measure_all(contenders: dict[int, dict[str, works.Measure]], plan: Plan, began: float) -> list[report.Figures]:
+    figures = {(work, size): report.Figures(work, size) for work in works.WORKS for size in plan.sizes}
     for turn in range(plan.rounds):
         for (work, size), each in figures.items():
             names = list(contenders[size])
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                each.add(name, *contenders[size][name](work, plan.seconds))
+                found = contenders[size][name](work, plan.seconds_of(work))
+                if found is not None:
+                    each.add(name, found.per_s, found.p99_ms)
+            if work == "create_batch" and each.rounds.get("ours"):
+                each.add("naive", figures["create", size].rounds["naive"][-1])
         say(began, f"round {turn + 1} of {plan.rounds}")
-    return list(figures.values())
+    return [each for each in figures.values() if each.rounds.get("ours")]
 
 
-def run(plan: Plan, began: float) -> str:
+def fill_all(
+    server: Cluster, ours: Ours, plan: Plan, pool: ThreadPoolExecutor, began: float
+) -> dict[str, dict[int, str]]:
+    """The databases of each contender by size."""
+    server.hurry()
+    jobs = {
+        "limit": pool.submit(databases, began, server, "limit", plan.sizes, prepare_limit, grow_limit),
+        "naive": pool.submit(databases, began, server, "naive", plan.sizes, stock.prepare, stock.grow),
+        "ours": pool.submit(databases, began, server, "ours", plan.sizes, ours.prepare, ours.fill),
+    }
+    urls = {name: job.result() for name, job in jobs.items()}
+    server.settle()
+    return urls
+
+
+def serve_all(
+    stack: contextlib.ExitStack, server: Cluster, ours: Ours, urls: dict[str, dict[int, str]], plan: Plan, folder: Path
+) -> tuple[dict[int, dict[str, works.Measure]], Server]:
+    """Every contender at every size, and this project's server at the largest."""
+    contenders: dict[int, dict[str, works.Measure]] = {}
+    for size in plan.sizes:
+        stocked, own = urls["naive"][size], urls["ours"][size]
+        naive = stack.enter_context(stock.serve(stocked, folder / f"naive-{size}.log"))
+        mine = stack.enter_context(ours.serve(own, folder / f"ours-{size}.log"))
+        sweeper = stack.enter_context(Sweeper(ours.at(own)))
+        asked = works.served(mine.port, ours.requests(own))
+        contenders[size] = {
+            "limit": works.in_sql(server, urls["limit"][size]),
+            "naive": works.over_http(naive.port, stock.requests(stocked), plan.rounds),
+            "ours": works.with_sweeps(works.over_http(mine.port, asked, plan.rounds), sweeper),
+        }
+    return contenders, mine
+
+
+def run(plan: Plan, began: float, *, into_docs: bool) -> str:
     frozen.check()
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(cluster())
@@ -119,33 +140,22 @@ def run(plan: Plan, began: float) -> str:
         pool = ThreadPoolExecutor(3)
         # Not waited for: an interrupted run stops the server next, which ends what is still filling.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        jobs = {
-            "limit": pool.submit(databases, server, "limit", plan.sizes, prepare_limit, grow_limit),
-            "naive": pool.submit(databases, server, "naive", plan.sizes, stock.prepare, stock.grow),
-            "ours": pool.submit(databases, server, "ours", plan.sizes, ours.prepare, ours.fill),
-        }
-        urls = {name: job.result() for name, job in jobs.items()}
+        urls = fill_all(server, ours, plan, pool, began)
         for found in urls.values():
             for url in found.values():
                 stack.callback(server.drop, url.rsplit("/", 1)[1])
-        say(began, f"filled; the trail of {plan.sizes[0]:,} closed tasks: {ours.verify(urls['ours'][plan.sizes[0]])}")
-        contenders: dict[int, dict[str, Measure]] = {}
-        for size in plan.sizes:
-            naive = stack.enter_context(stock.serve(urls["naive"][size], folder / f"naive-{size}.log"))
-            mine = stack.enter_context(ours.serve(urls["ours"][size], folder / f"ours-{size}.log"))
-            contenders[size] = {
-                "limit": in_sql(server, urls["limit"][size]),
-                "naive": over_http(naive.port, stock.requests()),
-                "ours": over_http(mine.port, ours.requests()),
-            }
-        server.settle()
-        ceiling = load.ceiling(CLIENTS, 1.0)
+        say(began, f"filled; audit_verify beside {plan.sizes[0]:,} closed: {ours.verify(urls['ours'][plan.sizes[0]])}")
+        contenders, largest = serve_all(stack, server, ours, urls, plan, folder)
+        ceiling = load.ceiling(works.CLIENTS, 1.0)
         say(began, "served; measuring")
         figures = measure_all(contenders, plan, began)
+        crowded = urls["ours"][plan.sizes[-1]]
+        crowd = works.contention(largest.port, ours.requests(crowded)["claim"][0], crowded, plan.seconds)
+        say(began, f"contention: {crowd}")
         left = {
             "limit": fill.open_tasks(urls["limit"][plan.sizes[-1]], "task"),
             "naive": fill.open_tasks(urls["naive"][plan.sizes[-1]], stock.TABLE),
-            "ours": fill.open_tasks(urls["ours"][plan.sizes[-1]], "tasks_app_humantask"),
+            "ours": fill.open_tasks(crowded, "tasks_app_humantask"),
         }
     report.check_floors(figures)
     by = "pgbench" if server.pgbench else "psycopg (no pgbench was found)"
@@ -155,20 +165,22 @@ def run(plan: Plan, began: float) -> str:
         "redis": bool(redis_url),
         "rounds": plan.rounds,
         "seconds_per_round": plan.seconds,
-        "clients": CLIENTS,
+        "clients": works.CLIENTS,
         "open_tasks": fill.OPEN_TASKS,
         "open_tasks_at_the_end": left,
         "load_generator_ceiling_per_s": round(ceiling),
+        "seconds_in_all": round(time.monotonic() - began),
+        "contention": {"size": plan.sizes[-1], **crowd},
         "rounds_text": (
-            f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, {fill.OPEN_TASKS:,} open tasks beside each"
+            f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, {fill.OPEN_TASKS:,} open tasks beside each size"
         ),
         "clients_text": (
-            f"Medians; in brackets the lowest and highest round. {CLIENTS} clients; the limit by {by}; both "
+            f"Medians; in brackets the lowest and highest round. {works.CLIENTS} clients; the limit by {by}; both "
             f"projects on gunicorn with two sync workers. The clients alone reach {ceiling:,.0f} requests/s. "
             f"Growth is the time at this size over the time at {plan.sizes[0]:,}."
         ),
     }
-    return report.write(figures, facts)
+    return report.write(figures, facts, into_docs=into_docs)
 
 
 def main() -> int:
@@ -178,8 +190,11 @@ def main() -> int:
     kind = parser.add_mutually_exclusive_group(required=True)
     kind.add_argument("--quick", action="store_true", help="10,000 and 100,000 closed tasks, under three minutes")
     kind.add_argument("--full", action="store_true", help="also 1,000,000 closed tasks, under fifteen minutes")
+    parser.add_argument("--sizes", metavar="N,N", help="other numbers of closed tasks, the smallest first")
     given = parser.parse_args()
-    plan = Plan(QUICK_SIZES, 3, 1.0) if given.quick else Plan(FULL_SIZES, 7, 2.0)
+    plan = Plan(QUICK_SIZES, 2, 0.5) if given.quick else Plan(FULL_SIZES, 3, 1.2)
+    if given.sizes:
+        plan = replace(plan, sizes=tuple(int(size) for size in given.sizes.split(",")))
     began = time.monotonic()
     # As Ctrl-C does: unwind, so that no server of the run is left behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -188,10 +203,10 @@ def main() -> int:
         report.WeakOpponentError,
         NoPostgresError,
         ServerFailedError,
-        WrongAnswerError,
+        works.WrongAnswerError,
     )
     try:
-        print(run(plan, began))
+        print(run(plan, began, into_docs=given.full))
     except refusals as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from bench import fill
 from bench.load import Request
@@ -20,6 +23,17 @@ from django.contrib.auth import get_user_model
 from rest_framework.authtoken.models import Token
 Token.objects.create(key="{TOKEN}", user=get_user_model().objects.create(username="ana"))
 """
+
+DECISION = json.dumps(
+    {"resolution": "cannot_complete", "resolution_detail": "The role cannot be granted; the advertiser was told."}
+).encode()
+FEED_FROM = range(600, 5_000, 20)
+"""How far behind the newest event the pages of the feed begin."""
+
+
+def column(url: str, query: str) -> list[Any]:
+    with psycopg.connect(url) as connection:
+        return [row[0] for row in connection.execute(query)]
 
 
 def create_body(number: int) -> bytes:
@@ -53,15 +67,22 @@ def grow(url: str, closed_before: int, closed: int) -> None:
     fill.tidy(url)
 
 
-def requests() -> dict[str, list[Request]]:
+def requests(url: str) -> dict[str, list[Request]]:
     """What is asked of the stock project, by the name of the work."""
     headers = {"Authorization": f"Token {TOKEN}"}
+    some = column(url, f"SELECT id FROM {TABLE} TABLESAMPLE BERNOULLI (2) ORDER BY random() LIMIT 500")
+    held = column(url, f"SELECT id FROM {TABLE} WHERE status = 'in_progress' ORDER BY id")
+    last = column(url, "SELECT max(id) FROM work_event")[0]
     return {
         "create": [Request("POST", "/api/tasks/", headers, create_body(number), 201) for number in range(200)],
         "claim": [Request("POST", "/api/tasks/claim-next/", headers, b"{}")],
+        "complete": [Request("POST", f"/api/tasks/{pk}/complete/", headers, DECISION) for pk in held],
         "queue": [Request("GET", "/api/tasks/", headers)],
+        "task": [Request("GET", f"/api/tasks/{pk}/", headers) for pk in some],
+        "feed": [Request("GET", f"/api/events/?after={last - back}", headers) for back in FEED_FROM],
     }
 
 
 def serve(url: str, log: Path) -> contextlib.AbstractContextManager[Server]:
-    return gunicorn("naive.wsgi", FOLDER, {"DATABASE_URL": url}, requests()["queue"][0], log)
+    probe = Request("GET", "/api/tasks/", {"Authorization": f"Token {TOKEN}"})
+    return gunicorn("naive.wsgi", FOLDER, {"DATABASE_URL": url}, probe, log)

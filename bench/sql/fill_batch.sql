@@ -11,7 +11,7 @@ FROM (
     SELECT n, (%(task_types)s::text[])[1 + mod(n, 5)] AS task_type, 'principal_' || mod(n * 7, %(principals)s) AS principal_id,
            (ARRAY[0, 1, 1, 1, 2, 2, 2, 3])[1 + mod(n * 5, 8)] AS priority,
            CASE WHEN %(closed)s THEN CASE WHEN mod(n, 5) = 0 THEN 'failed' ELSE 'completed' END
-                ELSE (ARRAY['escalated', 'assigned', 'in_progress', 'in_progress'])[1 + mod(n, 20)] END AS found,
+                ELSE (ARRAY['escalated', 'assigned', 'in_progress', 'in_progress', 'in_progress', 'in_progress', 'in_progress', 'in_progress', 'in_progress', 'in_progress'])[1 + mod(n, 20)] END AS found,
            (%(texts)s::text[])[1 + mod(n, 5)] || ' (request ' || md5(n::text) || ')' || %(tail)s AS error_detail,
            jsonb_build_object('request', jsonb_build_object('line_item', 5550000000 + n, 'order', 2230000000 + n,
                'format', 'display_300x250', 'advertiser', 'Advertiser ' || mod(n * 7, %(principals)s), 'currency', 'EUR',

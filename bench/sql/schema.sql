@@ -1,4 +1,4 @@
--- The same facts as a task, its event and its outbox row, with the indexes that the three works need and no others.
+-- The same facts as a task, its event and its outbox row, with the indexes that the works need and no others.
 CREATE TABLE task (
     task_id text COLLATE "C" PRIMARY KEY,
     task_type text COLLATE "C" NOT NULL,
@@ -24,6 +24,7 @@ CREATE TABLE task (
 );
 CREATE INDEX task_queue ON task (priority DESC, created_at) WHERE status IN ('pending', 'assigned', 'in_progress', 'escalated');
 CREATE INDEX task_claimable ON task (priority DESC, created_at) WHERE status IN ('pending', 'escalated');
+CREATE INDEX task_in_work ON task (created_at) WHERE status = 'in_progress';
 
 CREATE TABLE task_event (
     event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
