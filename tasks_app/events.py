@@ -14,7 +14,7 @@ from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
-from core.bulk import update_many
+from core.bulk import insert_many, update_many
 from core.ids import EVENT_PREFIX, new_id
 from tasks_app import chain, wakeup
 from tasks_app.actors import Actor
@@ -52,6 +52,7 @@ _AUDITED_AS: Final = {
 
 
 _WHOLE: Final = tuple(field.attname for field in HumanTask._meta.concrete_fields if field.attname not in _UNRECORDED)
+_EVENT: Final = tuple(field.attname for field in TaskEvent._meta.concrete_fields)
 _CHANGING: Final = tuple(name for name in _WHOLE if name not in _WRITTEN_ONCE)
 
 
@@ -167,19 +168,17 @@ def write_many(entries: Sequence[Entry]) -> None:
         return
     changed = {name for entry in entries for name in entry.changed}
     update_many({entry.task.task_id: entry.task for entry in entries}.values(), sorted(changed | _UNRECORDED))
-    TaskEvent.objects.bulk_create([entry.event for entry in entries])
-    EventOutbox.objects.bulk_create(
-        [EventOutbox(event_id=e.event.event_id, principal_id=e.task.principal_id) for e in entries]
-    )
-    LogEntry.objects.bulk_create([_audit_entry(entry) for entry in entries])
+    insert_many(TaskEvent, [{name: getattr(entry.event, name) for name in _EVENT} for entry in entries])
+    insert_many(EventOutbox, [{"event_id": e.event.event_id, "principal_id": e.task.principal_id} for e in entries])
+    insert_many(LogEntry, [_audit_values(entry) for entry in entries])
     wakeup.after_commit()
 
 
 def _audit(entry: Entry) -> None:
-    _audit_entry(entry).save(force_insert=True)
+    LogEntry(**_audit_values(entry)).save(force_insert=True)
 
 
-def _audit_entry(entry: Entry) -> LogEntry:
+def _audit_values(entry: Entry) -> dict[str, Any]:
     """The django-auditlog entry of the same change; its own signals see neither a token's user nor the reason."""
     task, event, actor, before, after = entry.task, entry.event, entry.actor, entry.before, entry.after
     changes = {
@@ -187,18 +186,18 @@ def _audit_entry(entry: Entry) -> LogEntry:
         for name, value in after.items()
         if before.get(name) != value and name != "updated_at"
     }
-    return LogEntry(
-        content_type=ContentType.objects.get_for_model(HumanTask),
-        object_pk=task.task_id,
-        object_repr=task.task_id,
-        action=LogEntry.Action.UPDATE if before else LogEntry.Action.CREATE,
-        changes=changes,
-        actor=actor.user,
-        remote_addr=actor.address,
-        cid=actor.correlation_id or None,
-        timestamp=event.at,
-        additional_data={"event_id": event.event_id, "type": str(event.type), "reason": event.reason},
-    )
+    return {
+        "content_type_id": ContentType.objects.get_for_model(HumanTask).pk,
+        "object_pk": task.task_id,
+        "object_repr": task.task_id,
+        "action": LogEntry.Action.UPDATE if before else LogEntry.Action.CREATE,
+        "changes": changes,
+        "actor_id": actor.user.pk,
+        "remote_addr": actor.address,
+        "cid": actor.correlation_id or None,
+        "timestamp": event.at,
+        "additional_data": {"event_id": event.event_id, "type": str(event.type), "reason": event.reason},
+    }
 
 
 def _shown(value: Any) -> str:
