@@ -253,6 +253,8 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# How long a decision of the deck can be taken back before the server carries it out; 0: decided at once.
+HITL_UNDO_SECONDS = env.float("HITL_UNDO_SECONDS", default=10.0)
 # How long tokens, grants and the catalogue are remembered by a process; 0: never.
 HITL_LOOKUP_SECONDS = env.float("HITL_LOOKUP_SECONDS", default=1.0)
 # What a Prometheus server sends as bearer token to read /metrics; empty: switched off.

@@ -111,6 +111,11 @@ def can_assign(actor: Actor, task: HumanTask) -> bool:
     return actor.is_system or _leads(actor, task) or _works_by_token(actor, task)
 
 
+def can_hand_over(actor: Actor, task: HumanTask) -> bool:
+    """Give what one holds to a colleague; leads assign, whoever holds it."""
+    return _holds(actor, task) and _serves(actor, task)
+
+
 def can_release(actor: Actor, task: HumanTask) -> bool:
     return actor.is_system or _leads(actor, task) or (_holds(actor, task) and _serves(actor, task))
 
@@ -161,6 +166,7 @@ def available_actions(actor: Actor, task: HumanTask) -> list[str]:
         "resume": task.held_since is not None and can_hold(actor, task),
         "extend": status in OPEN and task.task_type.expires_after_hours is not None and can_hold(actor, task),
         "assign": status in OPEN and can_assign(actor, task),
+        "hand_over": status in HELD and can_hand_over(actor, task),
         "route": status in OPEN and status != "in_progress" and can_route(actor, task),
         "escalate": status in OPEN and can_escalate(actor, task),
         "withdraw": status in OPEN and can_withdraw(actor, task),

@@ -54,6 +54,7 @@ class EventType(TextChoices):
     ASSIGNED = "task.assigned", _("Assigned")
     CLAIMED = "task.claimed", _("Claimed")
     STARTED = "task.started", _("Started")
+    HANDED_OVER = "task.handed_over", _("Handed over")
     RELEASED = "task.released", _("Released")
     ROUTED = "task.routed", _("Routed")
     DECISION_RECORDED = "task.decision_recorded", _("First decision recorded")
@@ -73,6 +74,11 @@ class EventType(TextChoices):
     EXTENDED = "task.extended", _("Expiry put off")
     HELD = "task.held", _("Put on hold")
     RESUMED = "task.resumed", _("Taken up again")
+    DECISION_STAGED = "task.decision_staged", _("Decided, can be taken back")
+    DECISION_TAKEN_BACK = "task.decision_taken_back", _("Decision taken back")
+    DECISION_CANCELLED = "task.decision_cancelled", _("Decision not carried out")
+    SKIPPED = "task.skipped", _("Skipped")
+    RETURN_WARNED = "task.return_warned", _("Untouched: warning")
 
 
 OPEN: Final = frozenset({Status.PENDING, Status.ASSIGNED, Status.IN_PROGRESS, Status.ESCALATED})
@@ -104,6 +110,7 @@ TRANSITIONS: Final = _table(
     Transition("assign", OPEN, Status.ASSIGNED, EventType.ASSIGNED),
     Transition("claim", WAITING, Status.ASSIGNED, EventType.CLAIMED),
     Transition("start", frozenset({Status.ASSIGNED}), Status.IN_PROGRESS, EventType.STARTED),
+    Transition("hand_over", HELD, Status.ASSIGNED, EventType.HANDED_OVER),
     Transition("release", HELD, Status.PENDING, EventType.RELEASED),
     Transition(
         "route",

@@ -2,7 +2,8 @@
 
 It reads `next_timer_at` alone, by a partial index. The rows of a batch are locked, those that others hold are skipped:
 two sweeps act once, each on its own rows. Everything is planned in memory and written with a few statements for all.
-A row that fails is done again by itself; if it fails again it is logged and pushed forward, and never stops the others.
+A row that fails, or on which a decision waits, is done by itself; if it fails again it is logged and pushed forward,
+and never stops the others.
 """
 
 import logging
@@ -17,6 +18,7 @@ from core import clock
 from tasks_app.actors import Actor, system_actor
 from tasks_app.models import HumanTask, TaskType, Team
 from tasks_app.models.task import TaskQuerySet
+from tasks_app.services import claims, staging
 from tasks_app.services.escalate import escalate
 from tasks_app.services.rhythm import Change, Ledger
 from tasks_app.services.steps import take_due_steps
@@ -59,33 +61,38 @@ def _sweep(limit: int) -> tuple[int, int]:
     task_ids: list[str] = []
     try:
         with transaction.atomic():
-            acted, failed = _act_on_batch(actor, limit, task_ids)
+            acted, alone = _act_on_batch(actor, limit, task_ids)
     except Exception:
         log.warning("a batch of %s timers failed; each is tried by itself", len(task_ids), exc_info=True)
-        acted, failed = 0, task_ids
-    return len(task_ids), acted + sum(_attempt(task_id, actor) for task_id in failed)
+        acted, alone = 0, task_ids
+    return len(task_ids), acted + sum(_attempt(task_id, actor) for task_id in alone)
 
 
 def _act_on_batch(actor: Actor, limit: int, task_ids: list[str]) -> tuple[int, list[str]]:
-    """Lock what is due, act in memory, write it all; return how many were acted upon, and what failed meanwhile."""
-    now, ledger, acted, failed = clock.now(), Ledger(), 0, []
+    """Lock what is due, act in memory, write it all; return how many were acted upon, and what is to be done alone."""
+    now, ledger, acted, alone = clock.now(), Ledger(), 0, []
     tasks = _locked(_due(now).order_by("next_timer_at")[:limit])
     task_ids.extend(task.task_id for task in tasks)
     with policies.read_once():
+        seen = claims.seen_by_holders(tasks)
         fired = policies.steps_taken([task.task_id for task in tasks if task.sla_policy_id is not None])
         for task in tasks:
+            if task.staged_until is not None:
+                # What waits on it has a row of its own, which no ledger holds.
+                alone.append(task.task_id)
+                continue
             # A ledger of its own, so that of a task that fails half-way nothing is written.
             own = Ledger()
             try:
-                acted += _act(Change(task, actor, now, own, fired.get(task.task_id, set())))
+                acted += _act(Change(task, actor, now, own, fired.get(task.task_id, set()), seen.get(task.task_id)))
             except DatabaseError:
                 raise
             except Exception:
-                failed.append(task.task_id)
+                alone.append(task.task_id)
             else:
                 ledger.extend(own)
     ledger.write()
-    return acted, failed
+    return acted, alone
 
 
 def _locked(due: TaskQuerySet) -> list[HumanTask]:
@@ -105,8 +112,9 @@ def _attempt(task_id: str, actor: Actor) -> bool:
         with transaction.atomic():
             now = clock.now()
             tasks = _locked(_due(now).filter(pk=task_id))
+            seen = claims.seen_by_holders(tasks)
             # None: another sweep, or its end, was faster.
-            return any(_act(Change(task, actor, now, fired=_fired(task))) for task in tasks)
+            return any(_act(Change(task, actor, now, None, _fired(task), seen.get(task.task_id))) for task in tasks)
     except Exception:
         log.exception("timer of %s failed; pushed forward", task_id)
         HumanTask.objects.filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)
@@ -119,7 +127,8 @@ def _fired(task: HumanTask) -> set[str]:
 
 def _act(change: Change) -> bool:
     task = change.task
-    return _do(change, policies.plan(task, policies.policy_of(task), change.fired))
+    plan = policies.plan(task, policies.policy_of(task), change.fired)
+    return _do(change, claims.plan_with_presence(task, plan, change.seen_at))
 
 
 def _do(change: Change, plan: Plan) -> bool:
@@ -129,7 +138,9 @@ def _do(change: Change, plan: Plan) -> bool:
     def is_due(moment: datetime | None) -> bool:
         return moment is not None and moment <= now
 
-    if is_due(plan.resumes_at):
+    if is_due(plan.decides_at):
+        staging.carry_out(change)
+    elif is_due(plan.resumes_at):
         change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=_("its follow-up time has come"))
     elif plan.quiet_until is not None and plan.quiet_until > now:
         return _wait(change)
@@ -140,10 +151,14 @@ def _do(change: Change, plan: Plan) -> bool:
             return _wait(change)
     elif is_due(plan.escalates_at):
         escalate(change, reason=_("overdue since %(due)s") % {"due": f"{task.due_by:%Y-%m-%d %H:%M} UTC"})
+    elif is_due(plan.returns_at):
+        claims.return_untouched(change)
+    elif is_due(plan.warns_of_return_at):
+        claims.warn_of_return(change, plan)
     elif is_due(plan.warns_of_expiry_at):
         change.change(EventType.SLA_WARNED, lambda: task.warn_of_expiry(now=now), reason=_ending(plan))
     else:
-        return _wait(change)
+        return _wait(change, plan)
     return True
 
 
@@ -153,6 +168,6 @@ def _ending(plan: Plan) -> str:
     }
 
 
-def _wait(change: Change) -> bool:
-    change.wait()
+def _wait(change: Change, plan: Plan | None = None) -> bool:
+    change.wait(plan)
     return False

@@ -115,6 +115,7 @@ class TeamAdmin(CatalogAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "is_active", "escalation_team")}),
         (gettext_lazy("Serves"), {"fields": ("task_types", "serves_all_principals", "principals")}),
+        (gettext_lazy("Work"), {"fields": ("return_after_minutes",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
@@ -135,6 +136,8 @@ class TeamAdmin(CatalogAdmin):
         team = form.instance
         before = set(TeamMembership.objects.filter(team=team).values_list("user_id", flat=True)) if change else set()
         super().save_related(request, form, formsets, change)
+        if change and "return_after_minutes" in form.changed_data:
+            services.follow_limit(team)
         reason = _("no longer works for the team %(team)s") % {"team": team.name}
         for person in User.objects.filter(pk__in=before):
             returned = services.return_tasks_of(person, actor_of(request), reason=reason, only_lost=True)

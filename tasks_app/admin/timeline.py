@@ -21,6 +21,11 @@ NOTES: Final = (
     EventType.DETAILS_ERASED,
     EventType.SLA_WARNED,
     EventType.CHANNEL_NOTIFIED,
+    EventType.DECISION_STAGED,
+    EventType.DECISION_TAKEN_BACK,
+    EventType.DECISION_CANCELLED,
+    EventType.SKIPPED,
+    EventType.RETURN_WARNED,
 )
 _TONES: Final = {
     EventType.COMPLETED: "green",
@@ -119,6 +124,12 @@ def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> 
         EventType.EXTENDED: _("put off the expiry"),
         EventType.HELD: _("put it on hold"),
         EventType.RESUMED: _("took it up again"),
+        EventType.HANDED_OVER: _("handed it over to %(person)s") % {"person": person},
+        EventType.DECISION_STAGED: _("decided, with a moment to take it back"),
+        EventType.DECISION_TAKEN_BACK: _("took the decision back"),
+        EventType.DECISION_CANCELLED: _("stopped a decision that was waiting"),
+        EventType.SKIPPED: _("skipped it"),
+        EventType.RETURN_WARNED: _("warned that it goes back to the queue"),
     }
     return sentences[kind]
 
@@ -148,6 +159,7 @@ def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
         EventType.ASSIGNED: _("%(who)s has assigned this task to %(to)s %(ago)s."),
         EventType.CLAIMED: _("%(who)s has taken this task %(ago)s."),
         EventType.STARTED: _("%(who)s has started to work on this task %(ago)s."),
+        EventType.HANDED_OVER: _("%(who)s has handed this task over to %(to)s %(ago)s."),
         EventType.RELEASED: _("%(who)s has given this task back to the queue %(ago)s."),
         EventType.ROUTED: _("%(who)s has routed this task to %(team)s %(ago)s."),
         EventType.DECISION_RECORDED: _("%(who)s has decided this task %(ago)s; it needs a second reviewer."),

@@ -73,6 +73,11 @@ class AssignIn(StrictSerializer):
     reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
 
 
+class HandOverIn(StrictSerializer):
+    to = serializers.CharField(max_length=254, help_text="Username or e-mail of a colleague who may work on the task.")
+    note = serializers.CharField(max_length=TEXT, help_text="What he or she should know.")
+
+
 class CompleteIn(StrictSerializer):
     resolution = serializers.ChoiceField(
         choices=sorted(DECISIONS), error_messages={"invalid_choice": f"Give one of {', '.join(sorted(DECISIONS))}."}

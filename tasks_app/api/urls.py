@@ -13,6 +13,7 @@ urlpatterns = [
     path("tasks/<str:task_id>/complete/", views.CompleteTask.as_view(), name="complete"),
     path("tasks/<str:task_id>/claim/", views.ClaimTask.as_view(), name="claim"),
     path("tasks/<str:task_id>/start/", views.StartTask.as_view(), name="start"),
+    path("tasks/<str:task_id>/hand-over/", views.HandOverTask.as_view(), name="hand-over"),
     path("tasks/<str:task_id>/release/", views.ReleaseTask.as_view(), name="release"),
     path("tasks/<str:task_id>/route/", views.RouteTask.as_view(), name="route"),
     path("tasks/<str:task_id>/hold/", time.HoldTask.as_view(), name="hold"),

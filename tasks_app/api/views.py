@@ -14,6 +14,7 @@ from tasks_app.api.serializers import (
     CommentIn,
     CompleteIn,
     EventOut,
+    HandOverIn,
     NothingIn,
     ReasonIn,
     RevealIn,
@@ -121,6 +122,23 @@ class StartTask(TaskView):
         """Begin to work on a task that you hold."""
         self.read(NothingIn, request)
         return self.answer(services.start_task(task_id, self.actor, expected_version=self.seen_version(request)))
+
+
+class HandOverTask(TaskView):
+    @extend_schema(
+        operation_id="hand_over_task",
+        request=HandOverIn,
+        parameters=CHANGE,
+        responses={200: TaskOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @idempotent
+    def post(self, request: Request, task_id: str) -> Response:
+        """Give a task that you hold to a colleague who may work on it, with a note. Leads assign, whoever holds it."""
+        body = self.read(HandOverIn, request)
+        return self.answer(
+            services.hand_over_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+        )
 
 
 class ReleaseTask(TaskView):

@@ -6,8 +6,10 @@ from tasks_app.models.checkpoint import Checkpoint
 from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
 from tasks_app.models.people import User
+from tasks_app.models.presence import TaskPresence
 from tasks_app.models.sealed import SealedDetail
 from tasks_app.models.sla import BusinessCalendar, FiredStep, SLAPolicy, SLARevision, SLAStep
+from tasks_app.models.staged import StagedDecision
 from tasks_app.models.summary import HourSummary, SummaryHead
 from tasks_app.models.task import HumanTask
 
@@ -27,8 +29,10 @@ __all__ = [
     "SLAStep",
     "Scope",
     "SealedDetail",
+    "StagedDecision",
     "SummaryHead",
     "TaskEvent",
+    "TaskPresence",
     "TaskType",
     "Team",
     "TeamMembership",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -50,6 +51,13 @@ class Team(models.Model):
         blank=True,
         related_name="+",
         help_text=_("Escalated tasks go there; without one they stay with this team."),
+    )
+    return_after_minutes = models.PositiveIntegerField(
+        _("untouched tasks return after (minutes)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(5), MaxValueValidator(24 * 60)],
+        help_text=_("What somebody took and left alone goes back to the queue, after a warning. Empty: never."),
     )
     is_active = models.BooleanField(_("active"), default=True)
 

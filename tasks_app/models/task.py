@@ -4,7 +4,7 @@ Transitions are pure: they set fields and neither query, save nor send. `tasks_a
 locks the row, checks the permission, calls the transition and writes the task together with its event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ from django.db.models import F, Q, Value
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
-from django_fsm import FSMFieldMixin, transition
+from django_fsm import transition
 
 from core.fields import KeyField
 from core.ids import TASK_PREFIX, new_id
 from tasks_app.models.catalog import Principal, TaskType, Team
+from tasks_app.models.holding import Holding
 from tasks_app.models.people import User
 from tasks_app.models.sla import SLAPolicy
+from tasks_app.models.status import ProtectedStatus, StatusField
 from tasks_app.states import FINISHED, HELD, TRANSITIONS, WAITING, Priority, Resolution, Status
 
 # Free of parameters, so that SQLite too can prove that a query fits the partial indexes.
@@ -53,10 +55,6 @@ def _move(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorator
 
 
-class StatusField(FSMFieldMixin, KeyField):
-    """The protected status: assignable by transitions alone."""
-
-
 class TaskQuerySet(models.QuerySet["HumanTask"]):
     def open(self) -> "TaskQuerySet":
         return self.filter(IS_OPEN)
@@ -71,7 +69,7 @@ class TaskQuerySet(models.QuerySet["HumanTask"]):
 TaskManager = models.Manager.from_queryset(TaskQuerySet)
 
 
-class HumanTask(models.Model):
+class HumanTask(Holding, ProtectedStatus):
     """Work that only a person may finish, opened by an adapter whose operation is blocked."""
 
     task_id = KeyField(_("task"), max_length=40, primary_key=True, default=new_task_id, editable=False)
@@ -280,6 +278,10 @@ class HumanTask(models.Model):
         self.started_at = now
         self._changed(now)
 
+    @_move("hand_over")
+    def hand_over(self, *, to: User, now: datetime) -> None:
+        self._hand_to(to, now)
+
     @_move("release")
     def release(self, *, now: datetime) -> None:
         self._hand_to(None, now)
@@ -353,6 +355,7 @@ class HumanTask(models.Model):
     def _end_hold(self, now: datetime) -> None:
         if self.held_since is None:
             return
+        self.touch(now=now)
         self.holds = [*self.holds, [self.held_since.astimezone(UTC).isoformat(), now.astimezone(UTC).isoformat()]]
         self.held_since = self.follow_up_at = None
         self.held_reason = ""
@@ -360,15 +363,18 @@ class HumanTask(models.Model):
 
     def _changed(self, now: datetime) -> None:
         self.version += 1
+        self.staged_until = None  # what was decided on an earlier version no longer counts
         self.updated_at = now
 
     def _hand_to(self, user: User | None, now: datetime) -> None:
         self.assigned_to = user
         self.assigned_at = None if user is None else now
         self.started_at = None
+        self._end_hold(now)
+        self.touched_at = self.assigned_at
+        self.return_warned_at = None
         if user is not None and self.first_assigned_at is None:
             self.first_assigned_at = now
-        self._end_hold(now)
         self._changed(now)
 
     def _end(self, resolution: str, detail: str, modifications: dict[str, Any], by: User | None, now: datetime) -> None:
@@ -380,21 +386,3 @@ class HumanTask(models.Model):
         self.next_timer_at = None
         self._end_hold(now)
         self._changed(now)
-
-    def refresh_from_db(
-        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
-    ) -> None:
-        """Reload. The protected status is put aside for this reload of named columns alone, and back if it fails.
-
-        django-fsm-2's own mixin switches the protection off on the class, which leaks into other threads. What is put
-        aside looks deferred to Django, which then would not reload it: so the fields are named.
-        """
-        if fields is None:
-            deferred = self.get_deferred_fields()
-            fields = [field.attname for field in self._meta.concrete_fields if field.attname not in deferred]
-        before = self.__dict__.pop("status", None)
-        try:
-            super().refresh_from_db(using=using, fields=list(fields), from_queryset=from_queryset)
-        finally:
-            if before is not None:
-                self.__dict__.setdefault("status", before)

@@ -4,6 +4,7 @@ All have one rhythm: lock the row, permit, run the transition in memory, write t
 actor, return the task as it stands after the change, and raise the errors of `tasks_app.exceptions`.
 """
 
+from tasks_app.services.claims import follow_limit, hand_over_task, skip_task
 from tasks_app.services.create import NewTask, open_task
 from tasks_app.services.escalate import escalate_task, expire_task, extend_task, withdraw_task
 from tasks_app.services.hold import hold_task, resume_task
@@ -12,6 +13,7 @@ from tasks_app.services.policies import StepSpec, recompute_open_tasks, save_cal
 from tasks_app.services.priorities import change_priority
 from tasks_app.services.resolve import Decision, decide_task, resolve_task
 from tasks_app.services.reveal import erase_details, reveal_detail
+from tasks_app.services.staging import stage_decision, take_back_decision
 from tasks_app.services.work import (
     assign_task,
     claim_next_task,
@@ -36,6 +38,8 @@ __all__ = [
     "escalate_task",
     "expire_task",
     "extend_task",
+    "follow_limit",
+    "hand_over_task",
     "hold_task",
     "open_task",
     "recompute_open_tasks",
@@ -47,6 +51,9 @@ __all__ = [
     "route_task",
     "save_calendar",
     "save_policy",
+    "skip_task",
+    "stage_decision",
     "start_task",
+    "take_back_decision",
     "withdraw_task",
 ]

@@ -124,7 +124,7 @@ def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) 
             tasks = (
                 HumanTask.objects.open()
                 .select_for_update(of=("self",))
-                .select_related("task_type")
+                .select_related("task_type", "team")
                 .filter(pk__in=task_ids)
                 .order_by("pk")
             )

@@ -32,7 +32,7 @@ def resolve_task(task_id: str, actor: Actor, decision: Decision, *, expected_ver
         refuse_if_taken(change.task, actor)
         if change.task.status != Status.IN_PROGRESS:
             raise wrong_state(change.task, "complete")
-        _check(decision, change.task.task_type)
+        check(decision, change.task.task_type)
         _end(change, decision, person=actor.user)
     return change.task
 
@@ -48,28 +48,35 @@ def decide_task(
     the type does not allow, a missing feedback, wrong modifications.
     """
     with changing(task_id, actor, expected_version=expected_version) as change:
-        _check(decision, change.task.task_type)
+        check(decision, change.task.task_type)
         person = _decider(change, resolved_by)
         decider = Actor(user=person) if person.pk != actor.user.pk else actor
-        if change.task.status not in OPEN:
-            raise wrong_state(change.task, "complete")
-        refuse_if_taken(change.task, decider)
-        change.permit(
-            permissions.may_decide_at_this_stage(decider, change.task),
-            _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
-        )
-        change.permit(
-            permissions.can_work(decider, change.task), _("Only members of a team that serves this task may decide it.")
-        )
-        behalf = None if person.pk == actor.user.pk else person
-        if change.task.status in WAITING:
-            if expected_version is None:
-                refuse_if_taken_back(change.task, person)
-            change.move("claim", by=person, on_behalf_of=behalf)
-        if change.task.status == Status.ASSIGNED:
-            change.move("start", on_behalf_of=behalf)
+        take_in_hand(change, decider, is_informed=expected_version is not None)
         _end(change, decision, person=person)
     return change.task
+
+
+def take_in_hand(change: Change, decider: Actor, *, is_informed: bool) -> None:
+    """Claim and start the task for whoever decides it, where that is still to be done and may be.
+
+    `is_informed`: the decider says which version he has seen, and so knows if the task was taken back from him.
+    """
+    task, person = change.task, decider.user
+    if task.status not in OPEN:
+        raise wrong_state(task, "complete")
+    refuse_if_taken(task, decider)
+    change.permit(
+        permissions.may_decide_at_this_stage(decider, task),
+        _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
+    )
+    change.permit(permissions.can_work(decider, task), _("Only members of a team that serves this task may decide it."))
+    behalf = None if person.pk == change.actor.user.pk else person
+    if task.status in WAITING:
+        if not is_informed:
+            refuse_if_taken_back(task, person)
+        change.move("claim", by=person, on_behalf_of=behalf)
+    if task.status == Status.ASSIGNED:
+        change.move("start", on_behalf_of=behalf)
 
 
 def _decider(change: Change, resolved_by: str) -> User:
@@ -90,7 +97,8 @@ def _decider(change: Change, resolved_by: str) -> User:
     return entitled_person(resolved_by, task, field="resolved_by")
 
 
-def _check(decision: Decision, kind: TaskType) -> None:
+def check(decision: Decision, kind: TaskType) -> None:
+    """Raise InvalidInput where the type does not allow the decision, or it lacks what it needs."""
     allowed = [resolution for resolution in kind.allowed_resolutions if resolution in DECISIONS]
     if decision.resolution not in allowed:
         raise InvalidInput(
@@ -117,12 +125,22 @@ def _check(decision: Decision, kind: TaskType) -> None:
 
 
 def _end(change: Change, decision: Decision, *, person: User) -> None:
-    """The task's end, or its first half where the type asks for a second reviewer."""
     task, actor = change.task, change.actor
     decider = actor if person.pk == actor.user.pk else Actor(user=person)
     change.permit(permissions.can_decide(decider, task), _("Only the person who holds this task may decide it."))
+    end(change, masked_decision(change, decision), person=person)
+
+
+def masked_decision(change: Change, decision: Decision) -> Decision:
+    """The decision as it may be stored."""
     masked = masked_fields(change, {"detail": decision.detail, "modifications": decision.modifications})
-    detail, modifications = str(masked["detail"]), dict(masked["modifications"])
+    return Decision(decision.resolution, str(masked["detail"]), dict(masked["modifications"]))
+
+
+def end(change: Change, decision: Decision, *, person: User) -> None:
+    """The task's end by a masked decision, or its first half where the type asks for a second reviewer."""
+    task, actor = change.task, change.actor
+    detail, modifications = decision.detail, decision.modifications
     behalf = None if person.pk == actor.user.pk else person
     if task.task_type.needs_second_reviewer or task.stage == 2:
         current = {"resolution": decision.resolution, "detail": detail, "modifications": modifications}

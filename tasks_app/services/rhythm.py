@@ -15,10 +15,11 @@ from core.bulk import update_many
 from tasks_app import events
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
-from tasks_app.models import FiredStep, HumanTask, TaskEvent, User
+from tasks_app.models import FiredStep, HumanTask, StagedDecision, TaskEvent, User
 from tasks_app.permissions import can_see
 from tasks_app.sla import deadlines, policies
-from tasks_app.states import TRANSITIONS, EventType
+from tasks_app.sla.clock import Plan
+from tasks_app.states import HELD, TRANSITIONS, EventType
 
 Permit = Callable[[Actor, HumanTask], bool]
 
@@ -50,7 +51,8 @@ class Ledger:
 class Change:
     """A locked task under change by one actor at one moment.
 
-    With a `ledger` nothing is written yet. `fired` are the keys of the steps that the task has taken, where known.
+    With a `ledger` nothing is written yet. `fired` are the keys of the steps that the task has taken, `seen_at` is when
+    its holder last had it open, where known.
     """
 
     task: HumanTask
@@ -58,6 +60,7 @@ class Change:
     now: datetime
     ledger: Ledger | None = None
     fired: set[str] | None = None
+    seen_at: datetime | None = None
 
     def permit(self, allowed: bool, refusal: str) -> None:
         """Raise NotAllowed with `refusal` unless `allowed`."""
@@ -66,24 +69,54 @@ class Change:
 
     def move(self, name: str, *, reason: str = "", on_behalf_of: User | None = None, **arguments: Any) -> TaskEvent:
         """Run the transition `name` of the table and write the task with its event."""
+        if self.task.staged_until is not None:
+            self._cancel_staged(TRANSITIONS[name].event)
         before = events.state_of(self.task)
         try:
             getattr(self.task, name)(now=self.now, **arguments)
         except TransitionNotAllowed:
             raise wrong_state(self.task, name) from None
+        self._touch()
         schedule(self.task, now=self.now, fired=self.fired)
         return self._record(TRANSITIONS[name].event, before, reason, on_behalf_of)
 
     def change(self, event: EventType, change: Callable[[], None], *, reason: str = "") -> TaskEvent:
         """Run a change that is no transition and write the task with its event."""
-        before = events.state_of(self.task)
+        before, staged_until = events.state_of(self.task), self.task.staged_until
         change()
+        self._touch()
         schedule(self.task, now=self.now, fired=self.fired)
-        return self._record(event, before, reason, None)
+        recorded = self._record(event, before, reason, None)
+        if self.task.version != before["version"] and staged_until is not None:
+            self._cancel_staged(event)
+        return recorded
 
     def note(self, event: EventType, *, reason: str) -> TaskEvent:
         """Record a fact that leaves the task as it is."""
-        return self._record(event, events.state_of(self.task), reason, None)
+        before = events.state_of(self.task)
+        self._touch()
+        return self._record(event, before, reason, None)
+
+    def _touch(self) -> None:
+        """Whatever its holder does to a task shows that it is not left alone."""
+        if self.task.status in HELD and self.task.assigned_to_id == self.actor.user.pk:
+            self.task.touch(now=self.now)
+
+    def _cancel_staged(self, event: EventType) -> None:
+        """Any other change of a task cancels the decision that waits on it, and the trail says so.
+
+        A decision that is being carried out, or taken back, waits no more: then there is nothing to cancel.
+        """
+        waiting = StagedDecision.objects.filter(task=self.task, outcome=StagedDecision.Outcome.WAITING)
+        who = _("The system") if self.actor.is_system else self.actor.user.get_username()
+        why = _("%(who)s: %(what)s") % {"who": who, "what": str(event.label).lower()}
+        ended = {"outcome": StagedDecision.Outcome.CANCELLED, "ended_at": self.now, "why": why}
+        if self.actor.user.pk == self.task.assigned_to_id:
+            ended["told_at"] = self.now  # the reviewer did it, so need not be told
+        if waiting.update(**ended):
+            before = events.state_of(self.task)
+            self.task.await_decision(until=None)
+            self._record(EventType.DECISION_CANCELLED, before, why, None)
 
     def _record(self, event: EventType, before: dict[str, Any], reason: str, on_behalf_of: User | None) -> TaskEvent:
         told: dict[str, Any] = {"at": self.now, "before": before, "reason": reason, "on_behalf_of": on_behalf_of}
@@ -99,9 +132,11 @@ class Change:
         else:
             self.ledger.steps.extend(notes)
 
-    def wait(self) -> None:
-        """Nothing to tell: write the timer that holds now."""
+    def wait(self, plan: Plan | None = None) -> None:
+        """Nothing to tell: write the timer that holds now. `plan`: one that knows more than the task's own columns."""
         schedule(self.task, now=self.now, fired=self.fired)
+        if plan is not None:
+            self.task.next_timer_at = plan.next_timer_at
         if self.ledger is None:
             self.task.save(update_fields=["next_timer_at"])
         else:

@@ -12,6 +12,7 @@ from typing import Final
 
 from tasks_app.sla import deadlines
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, Calendar, NeverReached, Span, reach, without
+from tasks_app.sla.claims import Claim
 
 # Actions that leave the task with whoever has it: the others wait while it is on hold.
 GENTLE: Final = frozenset({"warn", "notify"})
@@ -91,6 +92,8 @@ class Facts:
     escalated_at: datetime | None = None
     expiry: datetime | None = None
     expiry_warned: bool = False
+    claim: Claim | None = None
+    staged_until: datetime | None = None
 
     @property
     def all_holds(self) -> tuple[Span, ...]:
@@ -133,15 +136,22 @@ class Plan:
     warns_of_expiry_at: datetime | None
     resumes_at: datetime | None
     quiet_until: datetime | None
+    returns_at: datetime | None = None
+    """When a task that its holder left alone goes back to the queue."""
+    warns_of_return_at: datetime | None = None
+    decides_at: datetime | None = None
+    """When a decision that waits is carried out."""
     targets: Mapping[Kind, Target] = field(default_factory=dict)
 
     @property
     def next_timer_at(self) -> datetime | None:
         moments = [moment for moment, _step in self.steps[:1]]
-        moments += [m for m in (self.escalates_at, self.expires_at, self.warns_of_expiry_at) if m is not None]
+        others = (self.escalates_at, self.expires_at, self.warns_of_expiry_at, self.returns_at, self.warns_of_return_at)
+        moments += [moment for moment in others if moment is not None]
         if self.quiet_until is not None:
             moments = [max(moment, self.quiet_until) for moment in moments]
-        return min([*moments, *([self.resumes_at] if self.resumes_at else [])], default=None)
+        exact = (self.resumes_at, self.decides_at)  # no quiet time puts these off
+        return min([*moments, *(moment for moment in exact if moment is not None)], default=None)
 
 
 def _target(
@@ -212,6 +222,9 @@ def plan(facts: Facts, policy: Policy | None, fired: Collection[str] = ()) -> Pl
         warns_of_expiry_at=None if is_held else warns,
         resumes_at=facts.follow_up_at,
         quiet_until=facts.quiet_until,
+        returns_at=None if is_held or facts.claim is None else facts.claim.returns_at,
+        warns_of_return_at=None if is_held or facts.claim is None else facts.claim.warns_at,
+        decides_at=facts.staged_until,
         targets=running,
     )
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep
 from tasks_app.sla import clock, deadlines
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, Calendar, Span
+from tasks_app.sla.claims import Claim
 from tasks_app.sla.clock import Facts, Kind, Plan, Policy, Step
 
 
@@ -131,7 +132,18 @@ def facts_of(task: HumanTask) -> Facts:
         escalated_at=task.escalated_at,
         expiry=None if expiry is None else (task.extended_to or expiry),
         expiry_warned=task.expiry_warned_at is not None,
+        claim=claim_of(task),
+        staged_until=task.staged_until,
     )
+
+
+def claim_of(task: HumanTask, *, seen_at: datetime | None = None) -> Claim | None:
+    """The claim that a team's limit runs on; `seen_at`: when its holder's page was last open."""
+    if task.assigned_to_id is None or task.touched_at is None or task.team.return_after_minutes is None:
+        return None
+    touched_at = task.touched_at if seen_at is None else max(task.touched_at, seen_at)
+    warned = task.return_warned_at is not None and task.return_warned_at >= touched_at
+    return Claim(touched_at, timedelta(minutes=task.team.return_after_minutes), warned)
 
 
 def holds_of(task: HumanTask) -> tuple[Span, ...]:

@@ -37,6 +37,7 @@ ENTRIES: Final[dict[tuple[str, str], Entry]] = {
     ("POST", "tasks/<str:task_id>/complete/"): Entry("task", {"resolution": "rejected", "resolution_detail": "no"}),
     ("POST", "tasks/<str:task_id>/claim/"): Entry("task", {}),
     ("POST", "tasks/<str:task_id>/start/"): Entry("task", {}),
+    ("POST", "tasks/<str:task_id>/hand-over/"): Entry("task", {"to": "sam", "note": "you know them"}),
     ("POST", "tasks/<str:task_id>/release/"): Entry("task", {"reason": "busy"}),
     ("POST", "tasks/<str:task_id>/route/"): Entry("task", {"team": "compliance"}),
     ("POST", "tasks/<str:task_id>/hold/"): Entry("task", {"reason": "asked", "follow_up_at": "2026-03-02T12:00:00Z"}),

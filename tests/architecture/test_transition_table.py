@@ -186,6 +186,26 @@ VERBS: dict[str, tuple[list[Step], Step, list[str]]] = {
         lambda t, ana, sam, bot: services.change_priority(t.pk, sam, priority=4),
         ["task.priority_changed"],
     ),
+    "hand_over_task": (
+        [CLAIM],
+        lambda t, ana, sam, bot: services.hand_over_task(t.pk, ana, to="sam", note="you know them"),
+        ["task.handed_over"],
+    ),
+    "skip_task": (
+        [CLAIM],
+        lambda t, ana, sam, bot: services.skip_task(t.pk, ana, reason="not my language"),
+        ["task.skipped", "task.released"],
+    ),
+    "stage_decision": (
+        [],
+        lambda t, ana, sam, bot: services.stage_decision(t.pk, ana, Decision("approved")),
+        ["task.claimed", "task.started", "task.decision_staged"],
+    ),
+    "take_back_decision": (
+        [lambda t, ana, sam, bot: services.stage_decision(t.pk, ana, Decision("approved"))],
+        lambda t, ana, sam, bot: services.take_back_decision(t.pk, ana),
+        ["task.decision_taken_back"],
+    ),
     "return_tasks_of": (
         [CLAIM],
         lambda t, ana, sam, bot: services.return_tasks_of(ana.user, system_actor(), reason="deactivated"),
@@ -211,5 +231,5 @@ def test_every_verb_of_the_services_leaves_its_event(
 
 def test_no_verb_of_the_services_is_missing_here() -> None:
     verbs = {name for name in services.__all__ if name[0].islower()}
-    configuration = {"recompute_open_tasks", "save_calendar", "save_policy"}
+    configuration = {"follow_limit", "recompute_open_tasks", "save_calendar", "save_policy"}
     assert verbs - {"open_task"} - configuration == set(VERBS)

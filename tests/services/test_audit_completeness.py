@@ -111,6 +111,18 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
         True,
         lambda who, waiting, _h: services.change_priority(waiting.pk, who, priority=4, reason=WHY),
     ),
+    "hand_over_task": (
+        "ana",
+        True,
+        lambda who, _w, held: services.hand_over_task(held.pk, who, to="sam", note=WHY),
+    ),
+    "skip_task": ("ana", True, lambda who, waiting, _h: services.skip_task(waiting.pk, who, reason=WHY)),
+    "stage_decision": (
+        "ana",
+        True,
+        lambda who, _w, held: services.stage_decision(held.pk, who, Decision("rejected", WHY)),
+    ),
+    "take_back_decision": ("ana", True, lambda who, _w, held: _stage_and_take_back(held, who)),
     "return_tasks_of": (
         "system",
         True,
@@ -118,7 +130,7 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
     ),
 }
 # What changes the configuration of time is audited as configuration is (tests/services/test_sla_policies.py).
-NOT_VERBS = {"Decision", "NewTask", "StepSpec", "recompute_open_tasks", "save_calendar", "save_policy"}
+NOT_VERBS = {"Decision", "NewTask", "StepSpec", "follow_limit", "recompute_open_tasks", "save_calendar", "save_policy"}
 
 
 def _claim_and_start(task: HumanTask, who: Actor) -> None:
@@ -133,6 +145,11 @@ def _soon() -> datetime:
 def _hold_and_resume(task: HumanTask, who: Actor) -> None:
     services.hold_task(task.pk, who, reason=WHY, follow_up_at=_soon())
     services.resume_task(task.pk, who, reason=WHY)
+
+
+def _stage_and_take_back(task: HumanTask, who: Actor) -> None:
+    services.stage_decision(task.pk, who, Decision("approved"))
+    services.take_back_decision(task.pk, who)
 
 
 def _sealed(task: HumanTask) -> str:
@@ -189,6 +206,7 @@ DOORS: dict[str, tuple[str, bool, dict[str, Any]] | None] = {
     "start": ("ana", HELD, {}),
     "assign": ("sam", False, {"assigned_to": "ana", "reason": WHY}),
     "complete": ("ana", False, {"resolution": "approved"}),
+    "hand-over": ("ana", HELD, {"to": "sam", "note": WHY}),
     "release": ("ana", HELD, {"reason": WHY}),
     "route": ("sam", False, {"team": "compliance", "reason": WHY}),
     "hold": (
@@ -237,7 +255,7 @@ def test_every_door_of_the_api_leaves_its_event_and_audit_entry(
         response = _knock(api, door, task.pk, **headers)
     assert response.status_code in (200, 201), response.content
     watch.check(User.objects.get(username=row[0]), address="198.51.100.7", correlation_id="from-the-caller")
-    if "reason" in row[2] or "text" in row[2]:
+    if row[2].keys() & {"reason", "text", "note"}:
         assert all(WHY in event.reason for event in watch.events)
 
 

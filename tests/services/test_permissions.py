@@ -28,24 +28,24 @@ compliance_review       -       -       -     -       -       holder  admin  aud
 manual_approval         -       -       -     holder  -       -       admin  auditor  adapter  clerk    -
 """
 
-# What each relation may do by status. c claim, s start, d decide (complete), r release, h hold, a assign, o route,
-# e escalate, w withdraw, m comment, v reveal; . for what is not offered.
+# What each relation may do by status. c claim, s start, d decide (complete), r release, h hold, a assign, g hand over,
+# o route, e escalate, w withdraw, m comment, v reveal; . for what is not offered.
 PERMISSIONS: Final = """
           pending     assigned    in_progress  escalated   completed   failed
-holder    c.d......m.  .sdrh..e.m.  ..drh..e.m.   c.d......m.  .........m.  .........m.
-member    c.d......m.  .........m.  .........m.   c.d......m.  .........m.  .........m.
-lead      c.d..aoe.mv  ...rhaoe.mv  ...rha.e.mv   c.d..aoe.mv  .........mv  .........mv
-admin     c.d..aoe.mv  ...rhaoe.mv  ...rha.e.mv   c.d..aoe.mv  .........mv  .........mv
-auditor   ...........  ...........  ...........   ...........  ...........  ...........
-adapter   ........wm.  ........wm.  ........wm.   ........wm.  .........m.  .........m.
-clerk     ..d..a..wm.  ..d..a..wm.  ..d..a..wm.   ..d..a..wm.  .........m.  .........m.
-system    .....aoe...  ...rhaoe...  ...rha.e...   .....aoe...  ...........  ...........
--         ...........  ...........  ...........   ...........  ...........  ...........
+holder    c.d.......m.  .sdrh.g.e.m.  ..drh.g.e.m.   c.d.......m.  ..........m.  ..........m.
+member    c.d.......m.  ..........m.  ..........m.   c.d.......m.  ..........m.  ..........m.
+lead      c.d..a.oe.mv  ...rha.oe.mv  ...rha..e.mv   c.d..a.oe.mv  ..........mv  ..........mv
+admin     c.d..a.oe.mv  ...rha.oe.mv  ...rha..e.mv   c.d..a.oe.mv  ..........mv  ..........mv
+auditor   ............  ............  ............   ............  ............  ............
+adapter   .........wm.  .........wm.  .........wm.   .........wm.  ..........m.  ..........m.
+clerk     ..d..a...wm.  ..d..a...wm.  ..d..a...wm.   ..d..a...wm.  ..........m.  ..........m.
+system    .....a.oe...  ...rha.oe...  ...rha..e...   .....a.oe...  ............  ............
+-         ............  ............  ............   ............  ............  ............
 """
 
 VERBS: Final = (
     *("claim", "start", "complete", "release", "hold", "assign"),
-    *("route", "escalate", "withdraw", "comment", "reveal"),
+    *("hand_over", "route", "escalate", "withdraw", "comment", "reveal"),
 )
 STATUSES: Final = ("pending", "assigned", "in_progress", "escalated", "completed", "failed")
 TYPES: Final = (
@@ -62,6 +62,7 @@ HOLDERS: Final = {
     "compliance_review": "cora",
     "manual_approval": "zoe",
 }
+COLLEAGUES: Final = {**dict.fromkeys(HOLDERS, "root"), "creative_approval": "sam"}
 EMAIL: Final = "refused for ops@acme.example"
 
 
@@ -127,6 +128,9 @@ CALLS: Final[dict[str, Call]] = {
         task.pk, actor, reason="waits for the buyer", follow_up_at=clock.now() + timedelta(days=1)
     ),
     "assign": lambda task, actor, person: services.assign_task(task.pk, actor, assigned_to=person),
+    "hand_over": lambda task, actor, person: services.hand_over_task(
+        task.pk, actor, to=COLLEAGUES[task.task_type_id], note="as agreed"
+    ),
     "route": lambda task, actor, person: services.route_task(
         task.pk, actor, team="leads" if task.team_id != "leads" else "creative-review"
     ),
@@ -177,13 +181,13 @@ def test_it_offers_what_the_table_says_and_accepts_what_it_offers(task_type: str
 # Four eyes: at stage 2 ana decided first, the task waits or is held by bea.
 SECOND_STAGE: Final = """
           pending     held_by_bea
-ana       .........m.  .........m.
-bea       c.d......m.  .sdrh..e.m.
-sam       c.d..aoe.mv  ...rhaoe.mv
-zoe       ...........  ...........
-bot       ........wm.  ........wm.
-clerk     ..d..a..wm.  ..d..a..wm.
-system    .....aoe...  ...rhaoe...
+ana       ..........m.  ..........m.
+bea       c.d.......m.  .sdrh.g.e.m.
+sam       c.d..a.oe.mv  ...rha.oe.mv
+zoe       ............  ............
+bot       .........wm.  .........wm.
+clerk     ..d..a...wm.  ..d..a...wm.
+system    .....a.oe...  ...rha.oe...
 """
 
 

@@ -1,4 +1,4 @@
-"""The invariants of the state machine (I1 to I14), checked against the database after every step.
+"""The invariants of the state machine (I1 to I15), checked against the database after every step.
 
 The watcher reads what was stored: rows, events, outbox, audit entries. What they should say is written out here once
 more, by hand: the graph, which events raise the version, the hash of an event. I11 (idempotency keys) is the API's.
@@ -35,6 +35,7 @@ INVARIANTS: Final = {
     "I12": "after the queue took a task back, its old holder's decision is refused",
     "I13": "the second reviewer is neither the first nor the requester",
     "I14": "the chain verifies",
+    "I15": "a decision that waits is about the version of a task in progress",
 }
 
 OPEN: Final = ("pending", "assigned", "in_progress", "escalated")
@@ -43,6 +44,7 @@ EDGES: Final = {
     "task.assigned": {(source, "assigned") for source in OPEN},
     "task.claimed": {("pending", "assigned"), ("escalated", "assigned")},
     "task.started": {("assigned", "in_progress")},
+    "task.handed_over": {("assigned", "assigned"), ("in_progress", "assigned")},
     "task.released": {("assigned", "pending"), ("in_progress", "pending")},
     "task.routed": {("pending", "pending"), ("assigned", "pending"), ("escalated", "pending")},
     "task.decision_recorded": {("in_progress", "pending")},
@@ -89,6 +91,7 @@ COUNTS: Final = "SELECT " + ", ".join(
 )
 COLUMNS: Final = [str(field.column) for field in HumanTask._meta.concrete_fields]
 PLACE_OF_ID: Final = COLUMNS.index("task_id")
+STAGED: Final = "SELECT task_id, version FROM tasks_app_stageddecision WHERE outcome = ''"
 ROWS: Final = f"SELECT {', '.join(COLUMNS)} FROM {HumanTask._meta.db_table} ORDER BY task_id"
 
 
@@ -154,10 +157,22 @@ class Watcher:
                 self._check(task, self.rows.get(pk, {}), row)
                 self.rows[pk] = row
         self._stored = stored
+        self._check_staged()
         self._check_counts()
         self._steps += 1
         self._check_sight(EVERYBODY[self._steps % len(EVERYBODY)])
         return self._events - seen
+
+    def _check_staged(self) -> None:
+        """The task says until when one waits; the row says on which version it was made."""
+        waiting = dict(fetch(STAGED))
+        said = {pk for pk, row in self.rows.items() if row["staged_until"] is not None}
+        if waiting.keys() != said:
+            self.blame("I15", f"decisions wait on {sorted(waiting)}, the tasks say {sorted(said)}")
+        for pk in waiting.keys() & said:
+            row = self.rows[pk]
+            if row["version"] != waiting[pk] or row["status"] != "in_progress":
+                self.blame("I15", f"{pk} is {row['status']} at version {row['version']}, decided on {waiting[pk]}")
 
     def look_at_everything(self) -> None:
         """The closing look: every actor's sight, every stored chain from its first event."""

@@ -22,6 +22,7 @@ MOVES: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "assign": ({"to": BEA}, "task.assigned"),
     "claim": ({"by": ANA}, "task.claimed"),
     "start": ({}, "task.started"),
+    "hand_over": ({"to": BEA}, "task.handed_over"),
     "release": ({}, "task.released"),
     "route": ({"team": LEADS}, "task.routed"),
     "complete": ({"resolution": "approved", **DECISION}, "task.completed"),
