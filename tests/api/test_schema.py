@@ -148,7 +148,12 @@ def test_its_answers_are_what_the_document_says(document: dict[str, Any], api: C
         (f"post {one}release/", ana.post(f"{TASKS}{task}/release/", {}), 200),
         (f"post {one}claim/", ana.post(f"{TASKS}{task}/claim/", {}), 200),
         (f"post {one}comment/", ana.post(f"{TASKS}{task}/comment/", {"text": "on it"}), 201),
-        (f"post {one}escalate/", ana.post(f"{TASKS}{task}/escalate/", {"reason": "late"}), 200),
+        (
+            f"post {one}hand-over/",
+            ana.post(f"{TASKS}{task}/hand-over/", {"to": "sam", "note": "you know them"}),
+            200,
+        ),
+        (f"post {one}escalate/", sam.post(f"{TASKS}{task}/escalate/", {"reason": "late"}), 200),
         (f"post {one}assign/", sam.post(f"{TASKS}{task}/assign/", {"assigned_to": "ana"}), 200),
         (
             f"post {one}hold/",
