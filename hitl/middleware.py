@@ -1,7 +1,9 @@
-"""Around each request: correlation id and NUL, the last slash, the content policy by path, and the reader's zone."""
+"""Around each request: correlation id and NUL, last slash, content policy by path, the reader's language and zone."""
 
+import re
 import zoneinfo
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,7 +11,7 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.http import escape_leading_slashes
 
 from core.api import problem_page
@@ -19,6 +21,7 @@ from tasks_app.creatives import schemes
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 API_PREFIX: Final = "/api/"
+ZONE_COOKIE: Final = "time_zone"
 LOGIN_NAME: Final = 150  # as the column of user names
 
 
@@ -101,16 +104,31 @@ class ContentPolicyMiddleware(CSPMiddleware):
         return parts
 
 
-class ReaderTimeZoneMiddleware:
-    """Show times in the zone that the signed-in person chose; UTC otherwise."""
+class ReaderMiddleware:
+    """In the console, speak the reader's language and show times in the reader's zone.
+
+    As chosen under My settings, else as the browser says: it tells its languages itself, and its zone by a cookie that
+    static/console/reader.js sets.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # The API speaks UTC, and reading the user would cost its token requests a session query.
-        if request.path.startswith("/admin/"):
-            name = getattr(request.user, "time_zone", "") or "UTC"
-            with timezone.override(zoneinfo.ZoneInfo(name)):
-                return self.get_response(request)
-        return self.get_response(request)
+        # The API speaks English and UTC, and reading the user would cost its token requests a session query.
+        if not request.path.startswith("/admin/"):
+            return self.get_response(request)
+        language = getattr(request.user, "language", "") or translation.get_language_from_request(request)
+        zone = zone_of(getattr(request.user, "time_zone", "")) or zone_of(request.COOKIES.get(ZONE_COOKIE, ""))
+        with translation.override(language), timezone.override(zone or UTC):
+            response = self.get_response(request)
+            response.headers.setdefault("Content-Language", language)
+            return response
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """The zone of that name, or None: a cookie may say anything."""
+    try:
+        return zoneinfo.ZoneInfo(name) if re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", name) else None
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return None

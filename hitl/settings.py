@@ -84,7 +84,7 @@ MIDDLEWARE = [
     "hitl.middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "hitl.middleware.ReaderTimeZoneMiddleware",
+    "hitl.middleware.ReaderMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -169,8 +169,10 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# Language and time: stored in UTC, shown in the reader's zone
+# Language and time: stored in UTC; the console speaks the reader's language and zone, the API English and UTC
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
 
@@ -306,7 +308,12 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("console/console.css"), lambda request: static("console/time.css")],
-    "SCRIPTS": [lambda request: static("console/console.js"), lambda request: static("console/moments.js")],
+    "SCRIPTS": [
+        lambda request: static("console/console.js"),
+        lambda request: static("console/moments.js"),
+        lambda request: static("console/reader.js"),
+    ],
+    "ACCOUNT": {"navigation": "tasks_app.admin.site.account_links"},
     "DASHBOARD_CALLBACK": "tasks_app.admin.home.dashboard",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "tasks_app.admin.site.sidebar"},
     "COLORS": {

@@ -20,7 +20,7 @@ class TasksAppConfig(AppConfig):
         post_migrate.connect(guards.install_all, dispatch_uid="core.guards")
 
         # Tasks write their own entries in `events.record()`; auditlog's signals serve the configuration.
-        for model in (models.TaskType, models.Team, models.TeamMembership, models.Principal):
+        for model in (models.TaskType, models.Team, models.TeamMembership, models.Principal, models.Phrase):
             auditlog.register(model)
         for promise in (models.BusinessCalendar, models.SLAPolicy, models.SLAStep):
             auditlog.register(promise)

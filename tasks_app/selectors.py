@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import orjson
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from tasks_app.actors import Actor
-from tasks_app.models import HumanTask, TaskEvent, User
+from tasks_app.models import HumanTask, Mention, TaskEvent, User
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.permissions import NOTHING, may_decide_at_this_stage, served_by, visible_to
 from tasks_app.states import WAITING, EventType
@@ -154,15 +154,34 @@ def was_taken_back(task: HumanTask, person: User) -> bool:
     return False
 
 
-def entitled_people(task: HumanTask) -> list[tuple[User, int]]:
-    """The people of the teams that serve the task, with the number of open tasks each holds, by name (200 at most)."""
+def same_principal(actor: Actor, task: HumanTask, *, limit: int = 4) -> TaskQuerySet:
+    """What else of the same kind waits for the task's principal, the most urgent first: by the index of both."""
+    alike = open_tasks(actor).filter(task_type=task.task_type_id, principal=task.principal_id)
+    return alike.exclude(pk=task.pk).in_queue_order()[:limit]
+
+
+def _people_serving(task: HumanTask) -> QuerySet[User]:
+    """The active people of the teams that serve the task, by name."""
     principal = Q(memberships__team__serves_all_principals=True) | Q(memberships__team__principals=task.principal_id)
     serves = Q(memberships__team=task.team_id) | (Q(memberships__team__task_types=task.task_type_id) & principal)
-    people = list(
-        User.objects.filter(serves, memberships__team__is_active=True, is_active=True, kind=User.Kind.PERSON)
-        .distinct()
-        .order_by("username")[:200]
-    )
+    people = User.objects.filter(serves, memberships__team__is_active=True, is_active=True, kind=User.Kind.PERSON)
+    return people.distinct().order_by("username")
+
+
+def names_of_people(task: HumanTask, *, limit: int = 12) -> list[str]:
+    """The names of a few who may work on the task: whom a comment can tell with one click."""
+    return list(_people_serving(task).values_list("username", flat=True)[:limit])
+
+
+def entitled_people(task: HumanTask) -> list[tuple[User, int]]:
+    """The people of the teams that serve the task, with the number of open tasks each holds, by name (200 at most)."""
+    people = list(_people_serving(task)[:200])
     held = HumanTask.objects.open().filter(assigned_to__in=people).order_by()
     load = Counter(dict(held.values_list("assigned_to").annotate(n=Count("pk"))))
     return [(person, load[person.pk]) for person in people if may_decide_at_this_stage(Actor(user=person), task)]
+
+
+def unread_mentions(actor: Actor, task: HumanTask, *, limit: int = 3) -> list[Mention]:
+    """The latest comments of the task that name the actor and that he or she has not marked as read."""
+    unread = Mention.objects.filter(person=actor.user, task=task, read_at__isnull=True)
+    return list(unread.select_related("event__actor").order_by("-pk")[:limit])

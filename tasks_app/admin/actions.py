@@ -11,12 +11,13 @@ from tasks_app import permissions, services
 from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.forms import ActionForm
+from tasks_app.admin.modifications import PREFIX
 from tasks_app.admin.task_page import back_to_queue, find_task, form_for, gone_page, render_task, subject_of
 from tasks_app.admin.timeline import what_happened
 from tasks_app.admin.verbs import VERBS, Verb
 from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotFound, WrongState
 from tasks_app.links import queue_url, task_url
-from tasks_app.models import HumanTask
+from tasks_app.models import HumanTask, Mention
 
 # Fields of the services by the names that the dialogs give them.
 _FIELDS = {"resolution_detail": "text", "reason": "text"}
@@ -66,7 +67,9 @@ def _refused(request: HttpRequest, form: ActionForm, actor: Actor, task_id: str,
     if task is None:
         return gone_page(request, written=form.cleaned_data.get("text", ""))
     if isinstance(error, InvalidInput):
-        name = _FIELDS.get(error.field, error.field.split(".")[0])
+        parts = error.field.split(".")
+        own_field = f"{PREFIX}{parts[1]}" if parts[0] == "modifications" and len(parts) > 1 else ""
+        name = own_field if own_field in form.fields else _FIELDS.get(error.field, parts[0])
         form.add_error(name if name in form.fields else None, error.message)
     elif isinstance(error, StaleVersion | WrongState):
         form.add_error(None, what_happened(task, actor, clock.now()))
@@ -87,11 +90,20 @@ def _say_done(request: HttpRequest, verb: Verb, task: HumanTask, actor: Actor) -
             if task.stage == 2
             else _("The first reviewer decided otherwise; the review starts again.")
         )
+    if verb.name == "comment":
+        done = f"{done}{_told(task)}"
     name = f"{task.task_type.label} · {subject_of(task)}"
     if permissions.can_see(actor, task):
         messages.success(request, format_html('{} <a href="{}">{}</a>', done, task_url(task.task_id), name))
     else:
         messages.success(request, f"{done} {name}")
+
+
+def _told(task: HumanTask) -> str:
+    """Who was named in the comment just made, and is told of it."""
+    names = Mention.objects.filter(event__task=task, event__seq=task.last_event_seq).order_by("pk")
+    told = ", ".join(names.values_list("person__username", flat=True))
+    return " " + _("Told: %(names)s.") % {"names": told} if told else ""
 
 
 def _where_next(request: HttpRequest, verb: Verb, task: HumanTask, actor: Actor) -> str:

@@ -9,6 +9,7 @@ from unfold.admin import ModelAdmin
 
 from tasks_app.admin.actions import act, take_next
 from tasks_app.admin.actors import works_here
+from tasks_app.admin.mentions import mentions_page, read_all, read_on_task
 from tasks_app.admin.queue import queue_page
 from tasks_app.admin.task_page import task_page
 from tasks_app.links import task_url
@@ -24,6 +25,9 @@ class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
         return [
             path("", wrap(queue_page), name="tasks_app_humantask_changelist"),
             path("next/", wrap(take_next), name="tasks_app_humantask_next"),
+            path("mentions/", wrap(mentions_page), name="tasks_app_humantask_mentions"),
+            path("mentions/read/", wrap(read_all), name="tasks_app_humantask_mentions_read"),
+            path("<str:task_id>/mention-read/", wrap(read_on_task), name="tasks_app_humantask_mention_read"),
             path("<str:task_id>/change/", wrap(task_page), name="tasks_app_humantask_change"),
             path("<str:task_id>/", wrap(_to_task)),
             path("<str:task_id>/<slug:verb_name>/", wrap(act), name="tasks_app_humantask_act"),

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from django.utils.translation import gettext as _
 
 from tasks_app.admin.texts import DataTable, data_table
 
 _MOST: Final = 50
+MOST_TO_START_FROM: Final = 8_000
 TARGETING: Final = ("targeting", "targeting_overlay", "audience", "audiences", "geo")
 REQUEST: Final = ("parameters", "params", "request", "payload", "arguments")
 # Said elsewhere on the page: as marks, as the policy's card, as the error.
@@ -118,6 +120,13 @@ def sent_by_adapter(context: dict[str, Any]) -> Sent:
             sections.append(Section(titles[group], table, any(row.is_flagged for row in table.rows)))
     missing = [".".join(path) for path in flags.paths if not _exists(context, path)]
     return Sent(sorted(sections, key=lambda section: not section.is_flagged), list(flags.words), sorted(missing))
+
+
+def prefill(context: dict[str, Any]) -> str:
+    """Targeting and request as JSON, to start modifications from; empty where there is none, or too much of it."""
+    data = {name: context[name] for name in (*TARGETING, *REQUEST) if isinstance(context.get(name), dict | list)}
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() if data else ""
+    return text if len(text) <= MOST_TO_START_FROM else ""
 
 
 def _exists(data: Any, path: Path) -> bool:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import clock
-from core.api.parser import BodyTooLarge, MalformedJSON, loads
+from tasks_app.admin.modifications import fields_for, given_in
 from tasks_app.admin.verbs import Verb
 
 MAX_TEXT: Final = 10_000
@@ -51,11 +51,33 @@ class ActionForm(forms.Form):
             )
         if verb.moment:
             self.fields[verb.moment] = MomentField(verb.moment)
-        if verb.modifications and schema:
-            self.fields["modifications"] = ModificationsField(schema)
+        self.modifications: dict[str, forms.Field] = fields_for(schema) if verb.modifications and schema else {}
+        self.schema = schema
+        self.fields.update(self.modifications)
         first = next((bound for bound in self.visible_fields()), None)
         if first is not None and first.field.required:
             first.field.widget.attrs["autofocus"] = True
+
+    def clean(self) -> dict[str, Any]:
+        """Modifications come as one object, whether as JSON or from fields of their own."""
+        values = super().clean() or self.cleaned_data
+        if self.modifications and "modifications" not in self.modifications:
+            values["modifications"] = given_in(self.schema, values)
+        return values
+
+    @property
+    def plain_fields(self) -> list[Any]:
+        """The visible fields but for the modifications."""
+        return [bound for bound in self.visible_fields() if bound.name not in self.modifications]
+
+    @property
+    def modification_fields(self) -> list[Any]:
+        return [bound for bound in self.visible_fields() if bound.name in self.modifications]
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether the modifications hold something or an error, so that they are shown unfolded."""
+        return any(bound.value() or bound.errors for bound in self.modification_fields)
 
     @property
     def has_autofocus(self) -> bool:
@@ -108,27 +130,3 @@ def likely_moments(now: datetime) -> list[tuple[str, str]]:
         (datetime.combine(now.date() + timedelta(days=7), morning), _("In a week")),
     ]
     return [(f"{moment:%Y-%m-%dT%H:%M}", label) for moment, label in likely]
-
-
-class ModificationsField(forms.CharField):
-    """Modifications as a JSON object; empty means none."""
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        described = schema.get("description") or gettext_lazy("an object of the fields to change and their new values")
-        super().__init__(
-            label=gettext_lazy("Modifications (optional, JSON)"),
-            required=False,
-            help_text=described,
-            widget=forms.Textarea(
-                attrs={"rows": 3, "class": "c-input c-mono", "spellcheck": "false", "placeholder": '{"age_min": 18}'}
-            ),
-        )
-
-    def clean(self, value: Any) -> dict[str, Any]:
-        text = super().clean(value)
-        if not text:
-            return {}
-        try:
-            return loads(text.encode())
-        except (MalformedJSON, BodyTooLarge) as error:
-            raise forms.ValidationError(_("This is not a JSON object: %(why)s") % {"why": error.detail}) from error

@@ -7,6 +7,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -14,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from tasks_app import services
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin, audited
+from tasks_app.admin.reader import my_settings
 from tasks_app.models import User
 
 admin.site.unregister(Group)
@@ -34,7 +36,7 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "kind")}),
-        (gettext_lazy("Person"), {"fields": ("first_name", "last_name", "email", "time_zone")}),
+        (gettext_lazy("Person"), {"fields": ("first_name", "last_name", "email", "language", "time_zone")}),
         (
             gettext_lazy("Rights"),
             {
@@ -49,6 +51,10 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
     add_fieldsets = (
         (None, {"fields": ("username", "email", "kind", "is_staff", "usable_password", "password1", "password2")}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        mine = path("mine/", self.admin_site.admin_view(my_settings), name="tasks_app_user_mine")
+        return [mine, *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

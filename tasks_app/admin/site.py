@@ -36,10 +36,16 @@ def _may_view(model: str) -> Callable[[HttpRequest], bool]:
     return allowed
 
 
+def _keeps_phrases(request: HttpRequest) -> bool:
+    """Leads keep their teams' phrases."""
+    return works_here(request) and (bool(actor_of(request).grants.led) or oversees(request))
+
+
 _LINKS: Final[list[Link]] = [
     Link(_("Task types"), "category", "tasks_app_tasktype_changelist", _may_view("tasktype")),
     Link(_("Teams"), "groups", "tasks_app_team_changelist", _may_view("team")),
     Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user")),
+    Link(_("Phrases"), "format_quote", "tasks_app_phrase_changelist", _keeps_phrases),
     Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal")),
     Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken")),
     Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees),
@@ -59,6 +65,17 @@ def _entry(link: Link) -> dict[str, Any]:
         "link": reverse_lazy(f"admin:{link.view}"),
         "permission": link.permission,
     }
+
+
+def account_links(request: HttpRequest) -> list[dict[str, Any]]:
+    """What the menu under the reader's name offers, for the setting UNFOLD["ACCOUNT"]."""
+    links = [
+        {"title": _("My settings"), "link": reverse_lazy("admin:tasks_app_user_mine")},
+        {"title": _("Mentions"), "link": reverse_lazy("admin:tasks_app_humantask_mentions")},
+    ]
+    if request.user.is_authenticated and request.user.has_usable_password():
+        links.append({"title": _("Change password"), "link": reverse_lazy("admin:password_change")})
+    return links if works_here(request) else links[2:]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The task page: what is asked, why, and every decision as a button, on one screen. Nothing on it is edited by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,10 @@ from tasks_app import permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.creative import creative_of
-from tasks_app.admin.flagged import sent_by_adapter
+from tasks_app.admin.flagged import prefill, sent_by_adapter
 from tasks_app.admin.forms import ActionForm, Choices
 from tasks_app.admin.lines import lines_of, priority_label, status_label
+from tasks_app.admin.phrases import phrases_for, texts_for
 from tasks_app.admin.site import page_context
 from tasks_app.admin.texts import ago, data_table, rendered_markdown, time_left
 from tasks_app.admin.timeline import timeline_of
@@ -37,12 +38,17 @@ class Fact:
 
 @dataclass(frozen=True)
 class Dialog:
-    """A verb with its form. `is_open`: shown at once, because its form came back with an error."""
+    """A verb with its form. `is_open`: shown at once, because its form came back with an error.
+
+    `phrases` and `names` are what one click puts into its text.
+    """
 
     verb: Verb
     form: ActionForm
     is_open: bool = False
     is_offered: bool = True
+    phrases: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     @property
     def takes_next(self) -> bool:
@@ -94,7 +100,7 @@ def render_task(
     choices = choices_for(task, rights)
     verbs = [verb for verb in offered(task, rights) if verb.pick != "placeholder" or choices.placeholder]
     back = (failed.data.get("back", "") if failed is not None else request.GET.get("back", ""))[:1_000]
-    dialogs = [_dialog(verb, task, choices, back, failed) for verb in verbs]
+    dialogs = with_words([_dialog(verb, task, choices, back, failed) for verb in verbs], task, actor)
     if failed is not None and failed.verb not in verbs:
         dialogs.append(Dialog(failed.verb, failed, is_open=True, is_offered=False))
     context = {
@@ -119,8 +125,11 @@ def render_task(
         "notice": _notice(failed),
         "notes": notes_on(task, actor),
         "revealed": revealed,
+        "prefill": prefill(task.context_data),
+        "mentions": selectors.unread_mentions(actor, task),
         "timeline": timeline_of(task, now),
         "related": lines_of(selectors.related_tasks(actor, task), actor, now),
+        "alike": lines_of(selectors.same_principal(actor, task), actor, now) if task.is_open else [],
         "back": back,
         "back_url": back_to_queue(back),
     }
@@ -149,6 +158,22 @@ def _dialog(verb: Verb, task: HumanTask, choices: Choices, back: str, failed: Ac
         return Dialog(verb, failed, is_open=not verb.direct)
     initial = {"version": task.version, "back": back}
     return Dialog(verb, ActionForm(verb, choices, task.task_type.resolution_schema, initial=initial))
+
+
+def with_words(dialogs: list[Dialog], task: HumanTask, actor: Actor) -> list[Dialog]:
+    """The dialogs with the team's phrases beside the feedback, and the colleagues' names beside the comment."""
+    decides = any(dialog.verb.resolution for dialog in dialogs)
+    phrases = phrases_for(task) if decides else []
+    comments = any(dialog.verb.name == "comment" for dialog in dialogs)
+    names = [name for name in selectors.names_of_people(task) if name != actor.user.get_username()] if comments else []
+    return [
+        replace(dialog, phrases=texts_for(phrases, dialog.verb.resolution))
+        if dialog.verb.resolution
+        else replace(dialog, names=names)
+        if dialog.verb.name == "comment"
+        else dialog
+        for dialog in dialogs
+    ]
 
 
 def _notice(failed: ActionForm | None) -> list[str]:

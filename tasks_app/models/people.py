@@ -3,6 +3,7 @@
 import zoneinfo
 from typing import ClassVar, Final
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -14,6 +15,11 @@ SYSTEM_USERNAME: Final = "system"
 def validate_time_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(_("%(name)s is not a time zone; give one like Europe/Berlin."), params={"name": name})
+
+
+def languages() -> list[tuple[str, str]]:
+    """The languages that the console speaks."""
+    return list(settings.LANGUAGES)
 
 
 class HitlUserManager(UserManager["User"]):
@@ -34,9 +40,18 @@ class User(AbstractUser):
     time_zone = models.CharField(
         _("time zone"),
         max_length=64,
-        default="UTC",
+        blank=True,
+        default="",
         validators=[validate_time_zone],
-        help_text=_("Times are shown in it."),
+        help_text=_("Times are shown in it. Empty: the zone of the browser."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        blank=True,
+        default="",
+        choices=languages,
+        help_text=_("Of the console. Empty: the language that the browser asks for."),
     )
 
     objects: ClassVar[HitlUserManager] = HitlUserManager()

@@ -14,7 +14,7 @@ from django.db import transaction
 from core import clock
 from tasks_app import tokens
 from tasks_app.actors import Actor
-from tasks_app.models import HumanTask, Principal, Team, TeamMembership, User
+from tasks_app.models import HumanTask, Phrase, Principal, Team, TeamMembership, User
 from tasks_app.services import Decision, NewTask, claim_task, decide_task, escalate_task, open_task, start_task
 
 PRINCIPALS: Final = {"acme_corp": "Acme Corp", "globex": "Globex", "initech": "Initech", "umbrella": "Umbrella Pharma"}
@@ -27,6 +27,7 @@ PEOPLE: Final[dict[str, tuple[str, str, list[tuple[str, str]]]]] = {
 }
 # Invented cases in the manner of the ones that ad operations meet.
 TASKS: Final = Path(__file__).parents[2] / "fixtures" / "demo_tasks.json"
+PHRASES: Final = TASKS.with_name("demo_phrases.json")
 ADAPTERS: Final = {"bot": ["acme_corp"], "eve": ["globex"]}
 
 
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             credentials = self._credentials(kept)
             if not HumanTask.objects.exists():
+                self._phrases()
                 self._tasks()
         if credentials != kept:
             _write_private(path, json.dumps(credentials, indent=2))
@@ -86,6 +88,10 @@ class Command(BaseCommand):
             user.set_password(password)
             user.save(update_fields=["password"])
         return password
+
+    def _phrases(self) -> None:
+        for phrase in json.loads(PHRASES.read_text()):
+            Phrase.objects.get_or_create(**phrase)
 
     def _tasks(self) -> None:
         """Tasks of the last two days, some of them taken or decided, opened and worked through the services."""
