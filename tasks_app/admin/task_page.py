@@ -12,6 +12,7 @@ from core import clock
 from tasks_app import permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
+from tasks_app.admin.clock_card import clock_card
 from tasks_app.admin.creative import creative_of
 from tasks_app.admin.flagged import prefill, sent_by_adapter
 from tasks_app.admin.forms import ActionForm, Choices
@@ -113,6 +114,7 @@ def render_task(
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
         "standing": _standing(task, actor, now),
         "facts": _facts(task, now),
+        "clock": clock_card(task, now),
         "creative": creative_of(task, actor),
         "sent": sent_by_adapter(task.context_data),
         "explained": explain(task.error_detail, task.context_data.get("http_status")),

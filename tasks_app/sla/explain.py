@@ -1,5 +1,6 @@
 """Why a deadline is when it is: the policy, the calendar, the stretches that counted and those on hold, in words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 from tasks_app.models import HumanTask
 from tasks_app.sla import deadlines, policies
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, Span, without
-from tasks_app.sla.clock import Kind, Policy, Step, Target
+from tasks_app.sla.clock import Kind, Plan, Policy, Step, Target
 from tasks_app.states import Priority
 
 # A promise over months has hundreds of days: the first and the last tell the story.
@@ -47,19 +48,25 @@ class Explanation:
     held: tuple[Span, ...]
     held_stops_clocks: bool
     steps: tuple[tuple[datetime, str], ...]
+    basis: tuple[str, ...]
+    """Which promise counts, and by which calendar, in words."""
     sentences: tuple[str, ...]
+    """The whole in words: the basis, then each clock and hold."""
 
 
 def _labels() -> dict[Kind, str]:
     return {
-        Kind.ASSIGN: _("from opening until somebody has it"),
-        Kind.WORK: _("from assignment to the end"),
-        Kind.RESOLVE: _("from opening to the end"),
+        Kind.ASSIGN: _("From opening until somebody has it"),
+        Kind.WORK: _("From assignment to the end"),
+        Kind.RESOLVE: _("From opening to the end"),
     }
 
 
-def explain(task: HumanTask, now: datetime) -> Explanation:
-    """Unfold the deadlines of a task, open or ended. Reads the policies and the steps taken; changes nothing."""
+def explain(task: HumanTask, now: datetime, *, reader: ZoneInfo | None = None) -> Explanation:
+    """Unfold the deadlines of a task, open or ended. Reads the policies and the steps taken; changes nothing.
+
+    Moments in the sentences are in the calendar's zone; round the clock, in the reader's, where that is given.
+    """
     policy = policies.policy_of(task)
     facts = policies.facts_of(task)
     plan = policies.plan(task, policy)
@@ -67,18 +74,21 @@ def explain(task: HumanTask, now: datetime) -> Explanation:
     shown = tuple(_shown(target, _stopped_at(kind, task), ended or now) for kind, target in plan.targets.items())
     calendar = policy.calendar if policy and not task.due_is_explicit else ROUND_THE_CLOCK
     held = facts.all_holds
+    zone = reader if reader is not None and calendar.is_always else ZoneInfo(calendar.zone)
+    basis = _basis(task, policy, zone)
     return Explanation(
         policy=policy.name if policy else "",
         calendar=(policy.calendar_name if policy else "") or _("round the clock"),
-        time_zone=calendar.zone,
+        time_zone=zone.key,
         is_explicit=task.due_is_explicit,
         due_by=task.due_by,
         assign_by=task.assign_by,
         clocks=shown,
         held=held,
         held_stops_clocks=bool(policy and policy.pauses_on_hold and not task.due_is_explicit),
-        steps=() if ended else tuple((moment, _words(step)) for moment, step in plan.steps),
-        sentences=tuple(_sentences(task, policy, shown, held, ZoneInfo(calendar.zone), now)),
+        steps=() if ended else tuple(sorted(_to_come(plan), key=lambda step: step[0])),
+        basis=tuple(basis),
+        sentences=(*basis, *_sentences(task, policy, shown, held, zone, now)),
     )
 
 
@@ -104,6 +114,20 @@ def _shown(target: Target, stopped: datetime | None, until: datetime) -> ClockSh
     )
 
 
+def _to_come(plan: Plan) -> Iterator[tuple[datetime, str]]:
+    """What timers will do, unless the task ends before."""
+    for moment, step in plan.steps:
+        yield moment, _words(step)
+    if plan.escalates_at is not None:
+        yield plan.escalates_at, _("at the deadline: the task is escalated")
+    if plan.warns_of_expiry_at is not None:
+        yield plan.warns_of_expiry_at, _("a warning that the task is about to expire")
+    if plan.expires_at is not None:
+        yield plan.expires_at, _("the task expires: it ends without a decision, unless it is extended")
+    if plan.resumes_at is not None:
+        yield plan.resumes_at, _("follow-up: the hold ends by itself")
+
+
 def _words(step: Step) -> str:
     what = {
         "warn": _("the assignee is warned"),
@@ -123,17 +147,20 @@ def _sentences(
     zone: ZoneInfo,
     now: datetime,
 ) -> list[str]:
-    said = [_origin(task, policy)]
-    if policy is not None and not task.due_is_explicit:
-        said.append(_calendar(policy, zone))
-    for shown in clocks:
-        said.append(_progress(shown, zone, now))
+    said = [_progress(shown, zone, now) for shown in clocks]
     for start, end in held:
         period = {"start": local(start, zone), "end": local(end, zone)}
         if policy is not None and policy.pauses_on_hold and not task.due_is_explicit:
             said.append(_("On hold from %(start)s to %(end)s; the clocks stood still.") % period)
         else:
             said.append(_("On hold from %(start)s to %(end)s; the clocks ran on.") % period)
+    return said
+
+
+def _basis(task: HumanTask, policy: Policy | None, zone: ZoneInfo) -> list[str]:
+    said = [_origin(task, policy)]
+    if policy is not None and not task.due_is_explicit:
+        said.append(_calendar(policy, zone))
     if task.due_by is None and not task.due_is_explicit:
         said.append(_("So the task has no deadline."))
     return said

@@ -41,7 +41,7 @@ def test_it_explains_a_deadline_in_words_and_figures(api: ClientFactory, opened:
     assert shown["explanation"] == [
         "Policy “Two office hours” (all tasks) is the most specific that fits.",
         "Time counts by the calendar “Berlin office” (Europe/Berlin).",
-        "from opening to the end: 2 h from Fri 2026-03-27 17:00 CET; 30 min are used, "
+        "From opening to the end: 2 h from Fri 2026-03-27 17:00 CET; 30 min are used, "
         "the rest lasts until Mon 2026-03-30 10:30 CEST.",
         "On hold from Fri 2026-03-27 17:30 CET to Mon 2026-03-30 09:00 CEST; the clocks stood still.",
     ]
