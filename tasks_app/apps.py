@@ -20,9 +20,10 @@ class TasksAppConfig(AppConfig):
         post_migrate.connect(guards.install_all, dispatch_uid="core.guards")
 
         # Tasks write their own entries in `events.record()`; auditlog's signals serve the configuration.
-        for model in (models.TaskType, models.Team, models.TeamMembership, models.Principal, models.Phrase):
+        for model in (models.TaskType, models.TeamMembership, models.Principal, models.Phrase):
             auditlog.register(model)
+        auditlog.register(models.Team, m2m_fields={"task_types", "principals"})
         for promise in (models.BusinessCalendar, models.SLAPolicy, models.SLAStep):
             auditlog.register(promise)
-        auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"])
-        auditlog.register(models.User, exclude_fields=["password", "last_login"])
+        auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"], m2m_fields={"principals"})
+        auditlog.register(models.User, exclude_fields=["password", "last_login"], m2m_fields={"groups"})

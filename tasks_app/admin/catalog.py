@@ -4,20 +4,24 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
 from jsonschema import Draft202012Validator, SchemaError
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from tasks_app import services
+from tasks_app.admin import consequences
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin
-from tasks_app.admin.texts import rendered_markdown
+from tasks_app.admin.history import Told
+from tasks_app.admin.type_preview import preview_answer, previewed
 from tasks_app.models import Principal, TaskType, Team, TeamMembership, User
 from tasks_app.states import DECISIONS, Resolution
 
@@ -58,7 +62,16 @@ class TaskTypeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 
 @admin.register(TaskType)
 class TaskTypeAdmin(CatalogAdmin):
+    class Media:
+        js = ("console/type_preview.js",)
+
     form = TaskTypeForm
+    explanation = gettext_lazy(
+        "A task type is a kind of work: the question that a reviewer is asked, the decisions that are allowed, the "
+        "instructions beside them, and the team that gets it. A new kind of work needs a row here and no code. What "
+        "you type is shown in the preview as reviewers will see it. Types are never deleted; switch off what is not "
+        "used."
+    )
     fixed_fields = ("slug",)
     list_display = ("label", "slug", "default_team", "default_priority", "shown_resolutions", "is_active")
     list_select_related = ("default_team",)
@@ -88,9 +101,28 @@ class TaskTypeAdmin(CatalogAdmin):
     def shown_resolutions(self, kind: TaskType) -> str:
         return ", ".join(str(Resolution(name).label) for name in kind.allowed_resolutions if name in Resolution.values)
 
-    @admin.display(description=gettext_lazy("Preview of the instructions"))
+    @admin.display(description=gettext_lazy("Preview"))
     def preview(self, kind: TaskType) -> SafeString:
-        return rendered_markdown(kind.instructions) if kind.pk else SafeString("–")
+        """As reviewers see it; static/console/type_preview.js asks for it anew while the form is filled in."""
+        return previewed(
+            question=kind.question,
+            instructions=kind.instructions,
+            resolutions=kind.allowed_resolutions,
+            schema=kind.resolution_schema,
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        preview = path("preview/", self.admin_site.admin_view(self.preview_anew), name="tasks_app_tasktype_preview")
+        return [preview, *super().get_urls()]
+
+    def preview_anew(self, request: HttpRequest) -> HttpResponse:
+        """The preview of what stands in the form; nothing is saved."""
+        if not (self.has_change_permission(request) or self.has_add_permission(request)):
+            raise PermissionDenied
+        return require_POST(preview_answer)(request)
+
+    def consequences(self, request: HttpRequest, form: Any, formsets: list[Any]) -> list[str]:
+        return consequences.of_task_type(form.instance, form)
 
 
 class MembershipInline(TabularInline):  # type: ignore[misc]  # Unfold is untyped
@@ -107,6 +139,11 @@ class MembershipInline(TabularInline):  # type: ignore[misc]  # Unfold is untype
 
 @admin.register(Team)
 class TeamAdmin(CatalogAdmin):
+    explanation = gettext_lazy(
+        "A team is the people who work some task types, for all principals or for some. Members take and decide tasks; "
+        "leads also assign, route and release them, and keep the team's phrases. Escalated tasks go to the escalation "
+        "team. Who leaves a team gives back what he or she holds of its work."
+    )
     fixed_fields = ("slug",)
     list_display = ("name", "slug", "shown_types", "members", "escalation_team", "is_active")
     list_select_related = ("escalation_team",)
@@ -131,6 +168,12 @@ class TeamAdmin(CatalogAdmin):
     def members(self, team: Any) -> int:
         return int(team.active_members)
 
+    def consequences(self, request: HttpRequest, form: Any, formsets: list[Any]) -> list[str]:
+        return consequences.of_team(form.instance, form, formsets)
+
+    def told_with(self, row: Any) -> list[Told]:
+        return [Told(TeamMembership, "team", row.pk)]
+
     def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:
         """Whoever loses work by this change gives back what he or she holds of it, in the same transaction."""
         team = form.instance
@@ -148,7 +191,14 @@ class TeamAdmin(CatalogAdmin):
 
 @admin.register(Principal)
 class PrincipalAdmin(CatalogAdmin):
+    explanation = gettext_lazy(
+        "A principal is the advertiser or tenant for whom an adapter acts. Adapters open tasks for the principals that "
+        "their token names; one whose token speaks for all registers new ones here by itself."
+    )
     fixed_fields = ("principal_id",)
     list_display = ("principal_id", "name", "is_active")
     search_fields = ("principal_id", "name")
     fields = ("principal_id", "name", "is_active")
+
+    def consequences(self, request: HttpRequest, form: Any, formsets: list[Any]) -> list[str]:
+        return consequences.of_principal(form.instance, form)

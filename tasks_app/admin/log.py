@@ -20,6 +20,10 @@ admin.site.unregister(LogEntry)
 
 @admin.register(LogEntry)
 class LogEntryAdmin(CatalogAdmin):
+    explanation = _(
+        "Every change of a task or of the configuration: who, when, from where, and what it was before. Nobody can "
+        "change or delete an entry. Each page of the configuration has its own history, too."
+    )
     paginator = InfinitePaginator
     list_display = ("timestamp", "who", "shown_action", "resource", "object_repr", "remote_addr")
     list_select_related = ("content_type", "actor")

@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from tasks_app import services
+from tasks_app.admin import consequences
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin, audited
+from tasks_app.admin.history import Told
 from tasks_app.admin.reader import my_settings
-from tasks_app.models import User
+from tasks_app.models import TeamMembership, User
 
 admin.site.unregister(Group)
 
@@ -25,6 +27,11 @@ admin.site.unregister(Group)
 class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # Unfold is untyped
     """Nobody is deleted: who left is deactivated, gives back what he or she holds, and stays named in the trail."""
 
+    explanation = gettext_lazy(
+        "People sign in to the console; adapters act through tokens. What a person may work on comes from the teams, "
+        "and roles add to it. Nobody is deleted: who leaves is switched off, gives back what he or she holds, and "
+        "stays named in the trail."
+    )
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -74,6 +81,12 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
             return mine and super().has_change_permission(request, obj)
         return super().has_change_permission(request, obj)
 
+    def consequences(self, request: HttpRequest, form: Any, formsets: list[Any]) -> list[str]:
+        return consequences.of_person(form.instance, form)
+
+    def told_with(self, row: Any) -> list[Told]:
+        return [Told(TeamMembership, "person", row.get_username())]
+
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with audited(request):
             return super().user_change_password(request, id, form_url)
@@ -89,3 +102,8 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
 @admin.register(Group)
 class RoleAdmin(GroupAdmin, CatalogAdmin):  # type: ignore[misc]  # Unfold is untyped
     """Roles: named sets of permissions."""
+
+    explanation = gettext_lazy(
+        "A role is a named set of permissions. Administrators configure and act as leads of every team, auditors see "
+        "everything and change nothing; give one to a person under People and adapters."
+    )

@@ -17,7 +17,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from core import clock
 from tasks_app import tokens
-from tasks_app.admin.base import CatalogAdmin, audited, labelled
+from tasks_app.admin import consequences
+from tasks_app.admin.base import CONFIRMED, CatalogAdmin, audited, confirmation_page, labelled
 from tasks_app.models import AdapterToken, Scope, User
 from tasks_app.models.access import default_scopes
 
@@ -49,6 +50,11 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 
 @admin.register(AdapterToken)
 class AdapterTokenAdmin(CatalogAdmin):
+    explanation = gettext_lazy(
+        "A token lets an adapter, or one of your own scripts, call the API. It is shown once when it is made; here you "
+        "see its beginning, when it was last used, and what it may do. Make a new one before you revoke the old one, "
+        "so that nothing stops in between."
+    )
     form = TokenForm
     list_display = ("name", "user", "shown_prefix", "speaks_for", "state", "last_used_at")
     list_select_related = ("user",)
@@ -123,6 +129,13 @@ class AdapterTokenAdmin(CatalogAdmin):
         if not request.user.has_perm("tasks_app.change_adaptertoken"):
             raise PermissionDenied
         token = get_object_or_404(AdapterToken, pk=token_id)
+        if token.revoked_at is None and CONFIRMED not in request.POST:
+            return confirmation_page(
+                request,
+                title=_("Revoke the token?"),
+                consequences=consequences.of_token(token),
+                back_url=reverse("admin:tasks_app_adaptertoken_change", args=[token.pk]),
+            )
         if token.revoked_at is None:
             token.revoked_at = clock.now()
             with audited(request):

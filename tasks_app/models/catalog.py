@@ -91,6 +91,10 @@ class TeamMembership(models.Model):
     def __str__(self) -> str:
         return f"{self.user} ({self.get_role_display()}, {self.team})"
 
+    def get_additional_data(self) -> dict[str, str]:
+        """For the audit log: by these the histories of team and person find a membership, also one that is gone."""
+        return {"team": self.team_id, "person": self.user.get_username()}
+
 
 def every_decision() -> list[str]:
     return sorted(DECISIONS)

@@ -120,7 +120,7 @@ def test_it_returns_the_tasks_of_who_leaves_a_team(
     url = "/admin/tasks_app/team/creative-review/change/"
     values = form_values(client.get(url))
     (row,) = {name.split("-")[1] for name, value in values.items() if name.endswith("-user") and value == cora.user.pk}
-    page = client.post(url, {**values, f"memberships-{row}-DELETE": "on"}, follow=True)
+    page = client.post(url, {**values, f"memberships-{row}-DELETE": "on", "confirmed": "1"}, follow=True)
     assert "1 tasks of cora went back to the queue." in text_of(page)
     held = {task.pk: task.assigned_to for task in HumanTask.objects.all()}
     assert held == {creative.pk: None, compliance.pk: cora.user}
@@ -139,7 +139,7 @@ def test_it_returns_the_tasks_of_who_is_deactivated(
     url = f"/admin/tasks_app/user/{ana.user.pk}/change/"
     values = form_values(client.get(url))
     assert values.pop("is_active") == "on"
-    assert client.post(url, values).status_code == 302
+    assert client.post(url, {**values, "confirmed": "1"}).status_code == 302
     task.refresh_from_db()
     assert (task.status, task.assigned_to) == ("pending", None)
 
@@ -198,7 +198,7 @@ def test_it_revokes_a_token_by_post_with_the_right_alone(client_for: ClientFor, 
     assert client_for("root").get(url).status_code == 405
     assert client_for("ana").post(url).status_code == 403
     assert tokens.resolve(text) is not None
-    assert client_for("root").post(url).status_code == 302
+    assert client_for("root").post(url, {"confirmed": "1"}).status_code == 302
     assert tokens.resolve(text) is None
     assert "revoked_at" in LogEntry.objects.filter(object_pk=str(token.pk)).latest("timestamp").changes
 
