@@ -15,8 +15,14 @@ from notifications.relay.sender import CONNECTIONS, PER_RECEIVER, Sender
 
 FIRST_WINDOW: Final = 5
 """So many requests at once to a receiver that has not answered yet; each success allows one more, up to `WIDEST`."""
-WIDEST: Final = 2 * PER_RECEIVER
-"""Twice what the session sends at once: to one that answers well, the next are ready when a place becomes free."""
+AHEAD: Final = 3
+"""So many times what the session sends at once is leased: while the database works, places that become free are filled.
+
+Behind a receiver that hangs the last of them wait twice the deadline of a request for their own; a lease is longer.
+"""
+WIDEST: Final = AHEAD * PER_RECEIVER
+DISPATCHED: Final = 150
+"""So many events become deliveries between two looks at what came back: the sender must not run dry meanwhile."""
 POLL_SECONDS: Final = 0.25
 """While requests are on their way: how often a drain looks for new work."""
 TURN_SECONDS: Final = 60.0
@@ -66,8 +72,8 @@ class Drain:
         own_webhook.ensure(clock.now())
         end = moment() + seconds
         while moment() < end:
-            dispatched = fan_out()
-            batch = lease_due(2 * CONNECTIONS - self._in_flight.total(), self._room)
+            dispatched = fan_out(DISPATCHED)
+            batch = lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room)
             self._submit(batch)
             if self._in_flight.total():
                 self._settle(self._sender.collect(POLL_SECONDS, enough=1 + self._in_flight.total() // 4))

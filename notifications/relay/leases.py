@@ -54,8 +54,9 @@ class Leased:
 
 
 def lease_time() -> timedelta:
-    """How long a lease holds: well beyond the deadline of a request, so that nobody else sends what is on its way."""
-    return timedelta(seconds=max(60.0, 2 * settings.HITL_WEBHOOK_TIMEOUT + 30))
+    """How long a lease holds: well beyond the deadlines of a request and of the two that it may wait for (`AHEAD`), so
+    that nobody else sends what is on its way."""
+    return timedelta(seconds=max(60.0, 3 * settings.HITL_WEBHOOK_TIMEOUT + 30))
 
 
 def origin_of(url: str) -> str:

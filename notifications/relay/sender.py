@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 CONNECTIONS: Final = 100
 PER_RECEIVER: Final = 80
 _START_SECONDS: Final = 10.0
-_LINGER_SECONDS: Final = 0.03
+_LINGER_SECONDS: Final = 0.1
 
 
 class Sender:
