@@ -128,6 +128,8 @@ else:
     _database["TEST"] = {"TEMPLATE": "template0"}
     # A server that does not answer makes /readyz say so within seconds, not after the kernel's two minutes.
     _database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+# Whether the busiest statements are prepared on the server; a pooler that shares connections must allow it.
+HITL_PREPARED_STATEMENTS = env.bool("HITL_PREPARED_STATEMENTS", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Login

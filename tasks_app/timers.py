@@ -20,7 +20,7 @@ from tasks_app.models import HumanTask, TaskType, Team
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.services import claims, staging
 from tasks_app.services.escalate import escalate
-from tasks_app.services.rhythm import Change, Ledger
+from tasks_app.services.rhythm import Change, Ledger, written_at_the_end
 from tasks_app.services.steps import take_due_steps
 from tasks_app.sla import policies
 from tasks_app.sla.clock import Plan
@@ -109,12 +109,12 @@ def _locked(due: TaskQuerySet) -> list[HumanTask]:
 def _attempt(task_id: str, actor: Actor) -> bool:
     """One task in a transaction of its own."""
     try:
-        with transaction.atomic():
+        with transaction.atomic(), written_at_the_end() as ledger:
             now = clock.now()
             tasks = _locked(_due(now).filter(pk=task_id))
             seen = claims.seen_by_holders(tasks)
             # None: another sweep, or its end, was faster.
-            return any(_act(Change(task, actor, now, None, _fired(task), seen.get(task.task_id))) for task in tasks)
+            return any(_act(Change(task, actor, now, ledger, _fired(task), seen.get(task.task_id))) for task in tasks)
     except Exception:
         log.exception("timer of %s failed; pushed forward", task_id)
         HumanTask.objects.filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)

@@ -18,7 +18,7 @@ from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, Principal, TaskType, Team
 from tasks_app.services.priorities import reprioritise
-from tasks_app.services.rhythm import Change, schedule
+from tasks_app.services.rhythm import Change, schedule, written_at_the_end
 from tasks_app.services.texts import seal_originals
 from tasks_app.sla import policies
 from tasks_app.states import EventType
@@ -62,7 +62,8 @@ def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
                 kind, principal = _kind(new), _principal(new, actor)
                 found = None if dedup_key is None else _open_twin(dedup_key)
                 if found is not None:
-                    _recur(Change(task=found, actor=actor, now=clock.now()), new, kind)
+                    with written_at_the_end() as ledger:
+                        _recur(Change(task=found, actor=actor, now=clock.now(), ledger=ledger), new, kind)
                     return found, False
                 return _insert(new, actor, kind, principal, dedup_key), True
         except IntegrityError:

@@ -12,7 +12,7 @@ from core import clock
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLAStep, Team
-from tasks_app.services.rhythm import Change, schedule
+from tasks_app.services.rhythm import Change, Ledger, written_at_the_end
 from tasks_app.sla import policies
 from tasks_app.sla.calendars import CalendarError
 from tasks_app.states import EventType
@@ -120,7 +120,7 @@ def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) 
         )
         if not task_ids:
             return changed
-        with transaction.atomic():
+        with transaction.atomic(), written_at_the_end() as ledger:
             tasks = (
                 HumanTask.objects.open()
                 .select_for_update(of=("self",))
@@ -128,12 +128,12 @@ def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) 
                 .filter(pk__in=task_ids)
                 .order_by("pk")
             )
-            changed += sum(_recompute(task, actor, reason) for task in tasks)
+            changed += sum(_recompute(task, actor, reason, ledger) for task in tasks)
         last = task_ids[-1]
 
 
-def _recompute(task: HumanTask, actor: Actor, reason: str) -> bool:
-    change = Change(task=task, actor=actor, now=clock.now())
+def _recompute(task: HumanTask, actor: Actor, reason: str, ledger: Ledger) -> bool:
+    change = Change(task=task, actor=actor, now=clock.now(), ledger=ledger)
     before = (task.sla_policy_id, task.due_by, task.assign_by)
     policy = policies.match(task)
     policy_id = policy.id if policy else None
@@ -145,8 +145,7 @@ def _recompute(task: HumanTask, actor: Actor, reason: str) -> bool:
     )
     if before == after:
         if task.next_timer_at != plan.next_timer_at:  # its steps changed
-            schedule(task, now=change.now)
-            task.save(update_fields=["next_timer_at"])
+            change.wait()
         return False
 
     def move() -> None:

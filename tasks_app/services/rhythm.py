@@ -20,18 +20,19 @@ from tasks_app.permissions import can_see
 from tasks_app.sla import deadlines, policies
 from tasks_app.sla.clock import Plan
 from tasks_app.states import HELD, TRANSITIONS, EventType
+from tasks_app.writing import Entry
 
 Permit = Callable[[Actor, HumanTask], bool]
 
 
 @dataclass
 class Ledger:
-    """What changes of many locked tasks will write, with a few statements for all: the sweep's way.
+    """What changes of locked tasks, one or many, will write together at the end of their transaction.
 
     `steps` are the steps taken, `timers` the tasks of which only the next timer changed.
     """
 
-    entries: list[events.Entry] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     steps: list[FiredStep] = field(default_factory=list)
     timers: list[HumanTask] = field(default_factory=list)
 
@@ -51,14 +52,14 @@ class Ledger:
 class Change:
     """A locked task under change by one actor at one moment.
 
-    With a `ledger` nothing is written yet. `fired` are the keys of the steps that the task has taken, `seen_at` is when
-    its holder last had it open, where known.
+    Nothing is written before its `ledger` is. `fired` are the keys of the steps that the task has taken, `seen_at` is
+    when its holder last had it open, where known.
     """
 
     task: HumanTask
     actor: Actor
     now: datetime
-    ledger: Ledger | None = None
+    ledger: Ledger
     fired: set[str] | None = None
     seen_at: datetime | None = None
 
@@ -68,7 +69,7 @@ class Change:
             raise NotAllowed(refusal, current_version=self.task.version)
 
     def move(self, name: str, *, reason: str = "", on_behalf_of: User | None = None, **arguments: Any) -> TaskEvent:
-        """Run the transition `name` of the table and write the task with its event."""
+        """Run the transition `name` of the table, and note the task with its event in the ledger."""
         if self.task.staged_until is not None:
             self._cancel_staged(TRANSITIONS[name].event)
         before = events.state_of(self.task)
@@ -81,7 +82,7 @@ class Change:
         return self._record(TRANSITIONS[name].event, before, reason, on_behalf_of)
 
     def change(self, event: EventType, change: Callable[[], None], *, reason: str = "") -> TaskEvent:
-        """Run a change that is no transition and write the task with its event."""
+        """Run a change that is no transition, and note the task with its event in the ledger."""
         before, staged_until = events.state_of(self.task), self.task.staged_until
         change()
         self._touch()
@@ -92,7 +93,7 @@ class Change:
         return recorded
 
     def note(self, event: EventType, *, reason: str) -> TaskEvent:
-        """Record a fact that leaves the task as it is."""
+        """Note a fact that leaves the task as it is."""
         before = events.state_of(self.task)
         self._touch()
         return self._record(event, before, reason, None)
@@ -120,27 +121,20 @@ class Change:
 
     def _record(self, event: EventType, before: dict[str, Any], reason: str, on_behalf_of: User | None) -> TaskEvent:
         told: dict[str, Any] = {"at": self.now, "before": before, "reason": reason, "on_behalf_of": on_behalf_of}
-        if self.ledger is None:
-            return events.record(self.task, event, self.actor, **told)
-        self.ledger.entries.append(events.compose(self.task, event, self.actor, **told))
-        return self.ledger.entries[-1].event
+        entry = events.compose(self.task, event, self.actor, **told)
+        self.ledger.entries.append(entry)
+        return entry.event
 
     def note_steps(self, notes: Sequence[FiredStep]) -> None:
         """Steps that the task has taken, with what came of them: each once, by the unique key (task, step)."""
-        if self.ledger is None:
-            FiredStep.objects.bulk_create(notes)
-        else:
-            self.ledger.steps.extend(notes)
+        self.ledger.steps.extend(notes)
 
     def wait(self, plan: Plan | None = None) -> None:
-        """Nothing to tell: write the timer that holds now. `plan`: one that knows more than the task's own columns."""
+        """Nothing to tell but the timer that holds now. `plan`: one that knows more than the task's own columns."""
         schedule(self.task, now=self.now, fired=self.fired)
         if plan is not None:
             self.task.next_timer_at = plan.next_timer_at
-        if self.ledger is None:
-            self.task.save(update_fields=["next_timer_at"])
-        else:
-            self.ledger.timers.append(self.task)
+        self.ledger.timers.append(self.task)
 
 
 def wrong_state(task: HumanTask, name: str) -> WrongState:
@@ -165,6 +159,14 @@ def schedule(task: HumanTask, *, now: datetime, fired: Collection[str] | None = 
 
 
 @contextmanager
+def written_at_the_end() -> Iterator[Ledger]:
+    """A ledger that is written at the end of the block, in the caller's transaction; nothing where the block fails."""
+    ledger = Ledger()
+    yield ledger
+    ledger.write()
+
+
+@contextmanager
 def changing(task_id: str, actor: Actor, *, expected_version: int | None = None) -> Iterator[Change]:
     """Open a transaction with the task's row locked.
 
@@ -177,7 +179,8 @@ def changing(task_id: str, actor: Actor, *, expected_version: int | None = None)
             raise TaskNotFound
         if expected_version is not None and expected_version != task.version:
             raise StaleVersion(current_version=task.version, current_status=str(task.status))
-        yield Change(task=task, actor=actor, now=clock.now())
+        with written_at_the_end() as ledger:
+            yield Change(task=task, actor=actor, now=clock.now(), ledger=ledger)
 
 
 def lock(task_id: str) -> HumanTask | None:

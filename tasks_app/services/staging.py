@@ -17,7 +17,7 @@ from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import NotAllowed, TaskError, WrongState
 from tasks_app.models import HumanTask, StagedDecision
 from tasks_app.services.resolve import Decision, check, decide_task, end, masked_decision, take_in_hand
-from tasks_app.services.rhythm import Change, changing, lock
+from tasks_app.services.rhythm import Change, changing, lock, written_at_the_end
 from tasks_app.states import EventType, Resolution
 
 WAITING, Outcome = StagedDecision.Outcome.WAITING, StagedDecision.Outcome
@@ -115,7 +115,8 @@ def _carry_out_locked(task_id: str) -> bool:
         task, now = lock(task_id), clock.now()
         if task is None or task.staged_until is None or task.staged_until > now:
             return False  # a sweep was faster, or something else happened to the task
-        carry_out(Change(task=task, actor=system_actor(), now=now))
+        with written_at_the_end() as ledger:
+            carry_out(Change(task=task, actor=system_actor(), now=now, ledger=ledger))
         return True
 
 
@@ -132,7 +133,7 @@ def carry_out(change: Change) -> None:
     person = waiting.person
     decider = Actor(user=person, address=waiting.address, correlation_id=waiting.correlation_id)
     decision = Decision(waiting.resolution, waiting.detail, waiting.modifications)
-    as_decider = Change(task=task, actor=decider, now=change.now)
+    as_decider = Change(task=task, actor=decider, now=change.now, ledger=change.ledger)
     try:
         as_decider.permit(
             permissions.can_see(decider, task) and permissions.can_decide(decider, task) and person.is_active,

@@ -9,7 +9,7 @@ from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
 from tasks_app.services.people import entitled_person
-from tasks_app.services.rhythm import Change, changing
+from tasks_app.services.rhythm import Change, changing, written_at_the_end
 from tasks_app.services.texts import masked_reason
 from tasks_app.states import HELD, TRANSITIONS
 
@@ -61,7 +61,7 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
     Rows that others are claiming at this moment are skipped, so that many people can ask at once without waiting for
     each other.
     """
-    with transaction.atomic():
+    with transaction.atomic(), written_at_the_end() as ledger:
         task = (
             selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
             .select_related("task_type", "team", "requested_by")
@@ -70,7 +70,7 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
         )
         if task is None:
             return None
-        _claim(Change(task=task, actor=actor, now=clock.now()))
+        _claim(Change(task=task, actor=actor, now=clock.now(), ledger=ledger))
     return task
 
 
