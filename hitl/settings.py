@@ -309,11 +309,17 @@ UNFOLD: dict[str, Any] = {
     ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("console/console.css"), lambda request: static("console/time.css")],
+    "STYLES": [
+        lambda request: static("console/console.css"),
+        lambda request: static("console/time.css"),
+        lambda request: static("console/queue.css"),
+    ],
     "SCRIPTS": [
         lambda request: static("console/console.js"),
         lambda request: static("console/moments.js"),
         lambda request: static("console/reader.js"),
+        lambda request: static("console/countdown.js"),
+        lambda request: static("console/queue.js"),
     ],
     "ACCOUNT": {"navigation": "tasks_app.admin.site.account_links"},
     "DASHBOARD_CALLBACK": "tasks_app.admin.home.dashboard",

@@ -1,7 +1,7 @@
 """The actor: who asks for a change, by which right, from where. One value, passed through every service."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tasks_app.models import Scope, TeamMembership, User
@@ -43,11 +43,22 @@ def grants_of(user: User) -> Grants:
     """Read a person's grants: at most three queries, none of them over tasks. An inactive user has none."""
     if not user.is_active or user.kind != User.Kind.PERSON:
         return Grants()
-    memberships = list(
+    memberships = (
         TeamMembership.objects.filter(user=user, team__is_active=True)
         .select_related("team")
         .prefetch_related("team__task_types", "team__principals")
     )
+    manages = user.has_perm("tasks_app.manage_every_task")
+    return replace(
+        team_grants(memberships),
+        sees_everything=manages or user.has_perm("tasks_app.view_every_task"),
+        manages_everything=manages,
+    )
+
+
+def team_grants(memberships: Iterable[TeamMembership]) -> Grants:
+    """What memberships of active teams give, beside any role."""
+    memberships = list(memberships)
     everywhere: dict[bool, set[str]] = {False: set(), True: set()}
     somewhere: dict[bool, set[tuple[str, str]]] = {False: set(), True: set()}
     for membership in memberships:
@@ -58,7 +69,6 @@ def grants_of(user: User) -> Grants:
                 everywhere[role] |= slugs
             else:
                 somewhere[role] |= {(slug, p.principal_id) for slug in slugs for p in team.principals.all()}
-    manages = user.has_perm("tasks_app.manage_every_task")
     return Grants(
         teams=frozenset(membership.team_id for membership in memberships),
         led=frozenset(m.team_id for m in memberships if m.role == TeamMembership.Role.LEAD),
@@ -66,8 +76,6 @@ def grants_of(user: User) -> Grants:
         types_for_some=frozenset(somewhere[False]),
         led_types_for_all=frozenset(everywhere[True]),
         led_types_for_some=frozenset(somewhere[True]),
-        sees_everything=manages or user.has_perm("tasks_app.view_every_task"),
-        manages_everything=manages,
     )
 
 

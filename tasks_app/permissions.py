@@ -28,6 +28,17 @@ def served_by(actor: Actor) -> Q:
     return served
 
 
+def led_by(actor: Actor) -> Q:
+    """The tasks of which a person is a lead, as a filter on HumanTask. `_leads` is its twin in memory."""
+    grants = actor.grants
+    if grants.manages_everything:
+        return EVERYTHING
+    led = Q(team__in=sorted(grants.led)) | Q(task_type__in=sorted(grants.led_types_for_all))
+    for task_type, principal in sorted(grants.led_types_for_some):
+        led |= Q(task_type=task_type, principal=principal)
+    return led
+
+
 def visible_to(actor: Actor) -> Q:
     """The tasks that the actor may see, as a filter on HumanTask. `can_see` is its twin in memory."""
     if not actor.user.is_active:

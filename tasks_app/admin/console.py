@@ -7,8 +7,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
+from tasks_app.admin import saved_views
 from tasks_app.admin.actions import act, take_next
 from tasks_app.admin.actors import works_here
+from tasks_app.admin.bulk_page import bulk_page
+from tasks_app.admin.export import export
+from tasks_app.admin.group_pages import group_page, groups_page
+from tasks_app.admin.live import live
 from tasks_app.admin.mentions import mentions_page, read_all, read_on_task
 from tasks_app.admin.queue import queue_page
 from tasks_app.admin.task_page import task_page
@@ -28,6 +33,13 @@ class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
             path("mentions/", wrap(mentions_page), name="tasks_app_humantask_mentions"),
             path("mentions/read/", wrap(read_all), name="tasks_app_humantask_mentions_read"),
             path("<str:task_id>/mention-read/", wrap(read_on_task), name="tasks_app_humantask_mention_read"),
+            path("live/", wrap(live), name="tasks_app_humantask_live"),
+            path("export/", wrap(export), name="tasks_app_humantask_export"),
+            path("bulk/<slug:verb_name>/", wrap(bulk_page), name="tasks_app_humantask_bulk"),
+            path("similar/", wrap(groups_page), name="tasks_app_humantask_groups"),
+            path("similar/<slug:key>/", wrap(group_page), name="tasks_app_humantask_group"),
+            path("views/", wrap(saved_views.save), name="tasks_app_humantask_save_view"),
+            path("views/<int:view_id>/", wrap(saved_views.change), name="tasks_app_humantask_change_view"),
             path("<str:task_id>/change/", wrap(task_page), name="tasks_app_humantask_change"),
             path("<str:task_id>/", wrap(_to_task)),
             path("<str:task_id>/<slug:verb_name>/", wrap(act), name="tasks_app_humantask_act"),

@@ -32,6 +32,8 @@ _COLUMNS: Final = (
     "escalation_level",
     "occurrences",
     "stage",
+    "version",
+    "similarity_key",
 )
 _JOINED: Final = {
     "type_label": F("task_type__label"),
@@ -74,6 +76,8 @@ class TaskLine:
     task_id: str
     type_label: str
     subject: str
+    operation: str
+    thing: str
     gist: str
     principal: str
     adapter: str
@@ -87,6 +91,19 @@ class TaskLine:
     escalation_level: int
     occurrences: int
     awaits_second: bool
+    version: int
+    similarity_key: str
+    due_by: datetime | None
+    created_at: datetime
+
+    @property
+    def mark(self) -> str:
+        """Changes whenever the line reads differently for another reason than the passing of time."""
+        return f"{self.version}.{self.occurrences}"
+
+    @property
+    def name(self) -> str:
+        return " · ".join(part for part in (self.type_label, self.subject) if part)
 
 
 def lines_of(tasks: TaskQuerySet, actor: Actor, now: datetime) -> list[TaskLine]:
@@ -102,6 +119,8 @@ def _line(row: dict[str, Any], actor: Actor, now: datetime) -> TaskLine:
         task_id=row["task_id"],
         type_label=row["type_label"],
         subject=" · ".join(part for part in subject if part),
+        operation=row["operation"],
+        thing=row["creative_id"] or row["media_buy_id"] or row["task_id"],
         gist=" ".join(row["error"].split()),
         principal=row["principal_name"] or row["principal_id"],
         adapter=row["adapter_name"],
@@ -115,4 +134,8 @@ def _line(row: dict[str, Any], actor: Actor, now: datetime) -> TaskLine:
         escalation_level=row["escalation_level"],
         occurrences=row["occurrences"],
         awaits_second=row["stage"] == 2,
+        version=row["version"],
+        similarity_key=row["similarity_key"],
+        due_by=row["due_by"],
+        created_at=row["created_at"],
     )

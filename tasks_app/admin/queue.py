@@ -4,42 +4,30 @@ Not Django's own changelist: that counts, sorts and searches whatever a URL asks
 known values, every query reads open rows by index, and their number is fixed.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from core import clock
-from tasks_app import selectors
+from tasks_app import groups, search, selectors
 from tasks_app.actors import Actor
+from tasks_app.admin import saved_views
 from tasks_app.admin.actors import actor_of
-from tasks_app.admin.lines import lines_of
+from tasks_app.admin.bulk_verbs import offered_in_bulk
+from tasks_app.admin.filters import TABS, Asked, asked_by, filters_for
+from tasks_app.admin.lines import TaskLine, lines_of
 from tasks_app.admin.site import page_context
 from tasks_app.links import queue_url, task_url
-from tasks_app.models import TaskType
-from tasks_app.models.task import TaskQuerySet
-from tasks_app.states import OPEN, Priority, Status
 
 PER_PAGE: Final = 50
-LAST_PAGE: Final = 1_000
-MAX_CHOICES: Final = 200
-NOBODY: Final = "-"
-OF_OPEN_TASKS: Final = ("status", "due")
-
-TABS: Final = {
-    "mine": gettext_lazy("Mine"),
-    "unassigned": gettext_lazy("Unassigned"),
-    "overdue": gettext_lazy("Overdue"),
-    "escalated": gettext_lazy("Escalated"),
-    "all": gettext_lazy("All open"),
-    "closed": gettext_lazy("Recently closed"),
-}
+CLOSED_HITS: Final = 20
 EMPTY: Final = {
     "mine": gettext_lazy("You hold no task. Take the next one, or choose one under Unassigned."),
     "unassigned": gettext_lazy("Nobody is waited for. Well done."),
@@ -48,22 +36,6 @@ EMPTY: Final = {
     "all": gettext_lazy("There is no open task."),
     "closed": gettext_lazy("Nothing was closed lately."),
 }
-
-
-@dataclass(frozen=True)
-class Choice:
-    value: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Filter:
-    """One drop-down of the filter bar."""
-
-    name: str
-    label: str
-    choices: list[Choice]
-    value: str
 
 
 @dataclass(frozen=True)
@@ -89,136 +61,134 @@ def shown_count(number: int | None) -> str | None:
     return None if number is None else str(number) if number < selectors.COUNTED_UP_TO else "999+"
 
 
+def asked_of(request: HttpRequest) -> Asked:
+    """What the address asks for; without a tab, one's own tasks or else those that wait."""
+    asked = asked_by(request.GET)
+    if asked.tab or asked.search:
+        return asked
+    return replace(asked, tab="mine" if counts_of(request)["mine"] else "unassigned")
+
+
 def queue_page(request: HttpRequest) -> HttpResponse:
-    """The queue, or what the search field asks for."""
-    actor, now = actor_of(request), clock.now()
-    search = request.GET.get("q", "").strip().replace("\x00", "")[:200]
-    if search:
-        return _search_page(request, actor, now, search)
+    """The queue, or what the search field asks for. One task of exactly this id is opened at once."""
+    asked = asked_of(request)
+    if asked.search:
+        named = lines_of(
+            selectors.tasks_named(actor_of(request), asked.search)[:PER_PAGE], actor_of(request), clock.now()
+        )
+        if len(named) == 1:
+            return HttpResponseRedirect(task_url(named[0].task_id))
+        if named:
+            return _named_page(request, asked, named)
+    actor = actor_of(request)
     counts = counts_of(request)
-    tab = request.GET.get("tab", "")
-    if tab not in TABS:
-        tab = "mine" if counts["mine"] else "unassigned"
-    filters = _filters(request, actor, without=OF_OPEN_TASKS if tab == "closed" else ())
-    chosen = {chooser.name: chooser.value for chooser in filters if chooser.value}
-    number = _page_number(request)
-    tasks = _tasks(actor, tab, now).filter(_condition(chosen, actor, now))
-    start = (number - 1) * PER_PAGE
-    lines = lines_of(tasks[start : start + PER_PAGE + 1], actor, now)
-    kept = {"tab": tab, **chosen}
-    return _page(
-        request,
-        {
-            "title": _("Queue"),
-            "tab": tab,
-            "tabs": _tabs(tab, counts, chosen),
-            "filters": filters,
-            "is_filtered": bool(chosen),
-            "clear_url": queue_url(tab=tab),
-            "lines": lines[:PER_PAGE],
-            "empty": EMPTY[tab] if not chosen else _("No task fits these filters."),
-            "previous_url": queue_url(**kept, page=str(number - 1)) if number > 1 else "",
-            "next_url": queue_url(**kept, page=str(number + 1)) if len(lines) > PER_PAGE else "",
-            "number": number,
-            "next_type": chosen.get("type", ""),
-            "next_principal": chosen.get("principal", ""),
-            "can_take": bool(counts["unassigned"]),
-        },
-    )
+    context = {
+        **page_context(request),
+        **list_context(request, asked),
+        "title": _("Search") if asked.search else _("Queue"),
+        "filters": filters_for(asked, actor),
+        "search": asked.search,
+        "due_from": asked.chosen.get("due_from", ""),
+        "due_to": asked.chosen.get("due_to", ""),
+        "is_filtered": bool(asked.chosen),
+        "clear_url": queue_url() if asked.search else queue_url(tab=asked.tab),
+        "saved": saved_views.shown(actor, asked),
+        "next_type": asked.chosen.get("type", ""),
+        "next_principal": asked.chosen.get("principal", ""),
+        "can_take": bool(counts["unassigned"]),
+    }
+    return TemplateResponse(request, "console/queue.html", context)
 
 
-def _search_page(request: HttpRequest, actor: Actor, now: datetime, search: str) -> HttpResponse:
-    """Tasks, open or ended, with this very id. One hit is opened at once."""
-    lines = lines_of(selectors.tasks_named(actor, search)[:PER_PAGE], actor, now)
-    if len(lines) == 1:
-        return HttpResponseRedirect(task_url(lines[0].task_id))
-    return _page(
-        request,
-        {
-            "title": _("Search"),
-            "tab": "search",
-            "tabs": _tabs("", counts_of(request), {}),
-            "filters": [],
-            "search": search,
-            "clear_url": queue_url(),
-            "lines": lines,
-            "empty": _("No task, media buy or creative has exactly this id, or it is not yours to see."),
-        },
-    )
+def list_context(request: HttpRequest, asked: Asked) -> dict[str, Any]:
+    """The part of the page that changes by itself: tabs, lines, places of other pages."""
+    actor, now = actor_of(request), clock.now()
+    start = (asked.number - 1) * PER_PAGE
+    lines = lines_of(asked.tasks(actor, now)[start : start + PER_PAGE + 1], actor, now)
+    seen = [(line.task_id, line.version, line.occurrences) for line in lines]
+    shown, has_more = lines[:PER_PAGE], len(lines) > PER_PAGE
+    kept = asked.query()
+    is_open = asked.tab != "closed"
+    return {
+        "tab": "search" if asked.search else asked.tab,
+        "tabs": tabs_of(asked, counts_of(request)),
+        "lines": shown,
+        "alike": _alike(actor, shown) if is_open else {},
+        "selectable": is_open,
+        "bulk_verbs": offered_in_bulk(actor) if is_open and shown else [],
+        "empty": _empty(asked),
+        "previous_url": queue_url(**kept, page=str(asked.number - 1)) if asked.number > 1 else "",
+        "next_url": queue_url(**kept, page=str(asked.number + 1)) if has_more else "",
+        "has_more": has_more or asked.number > 1,
+        "number": asked.number,
+        "closed_hits": _closed_hits(asked, actor, now),
+        "live_query": _encoded(asked.query(page=str(asked.number) if asked.number > 1 else "")),
+        "view_query": _encoded(kept),
+        "back": _encoded(asked.query(page=str(asked.number) if asked.number > 1 else "")),
+        "tag": fingerprint(asked, counts_of(request), seen),
+        "now": now,
+    }
 
 
-def _page(request: HttpRequest, context: dict[str, object]) -> HttpResponse:
-    back = request.GET.urlencode()
-    return TemplateResponse(request, "console/queue.html", {**page_context(request), **context, "back": back})
+def fingerprint(asked: Asked, counts: Mapping[str, int], rows: Sequence[tuple[str, int, int]]) -> str:
+    """Equal for as long as the list reads the same, but for the passing of time. `rows`: id, version, occurrences."""
+    told = repr((asked.query(), asked.number, sorted(counts.items()), list(rows)))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _tabs(active: str, counts: Mapping[str, int], chosen: Mapping[str, str]) -> list[Tab]:
+def _named_page(request: HttpRequest, asked: Asked, lines: list[TaskLine]) -> HttpResponse:
+    """Several tasks with exactly this media buy or creative, ended ones too."""
+    context = {
+        **page_context(request),
+        "title": _("Search"),
+        "tab": "search",
+        "tabs": tabs_of(asked, counts_of(request)),
+        "search": asked.search,
+        "clear_url": queue_url(),
+        "lines": lines,
+        "back": _encoded(asked.query()),
+        "now": clock.now(),
+        "can_take": bool(counts_of(request)["unassigned"]),
+    }
+    return TemplateResponse(request, "console/queue.html", context)
+
+
+def _alike(actor: Actor, lines: list[TaskLine]) -> dict[str, str]:
+    """For the lines that have company: how many are alike, by similarity key."""
+    numbers = groups.numbers_alike(actor, [line.similarity_key for line in lines])
+    return {
+        key: ngettext("%(n)d alike", "%(n)d alike", number) % {"n": number}
+        for key, number in numbers.items()
+        if number > 1
+    }
+
+
+def _closed_hits(asked: Asked, actor: Actor, now: datetime) -> list[TaskLine]:
+    """What ended lately with the words of a search; on its first page, and not among filters of open tasks."""
+    if not asked.words or asked.number > 1 or asked.chosen:
+        return []
+    return lines_of(search.closed_with_words(actor, asked.words)[:CLOSED_HITS], actor, now)
+
+
+def _empty(asked: Asked) -> str:
+    if asked.search:
+        return _("No open task has these words or exactly this id, or it is not yours to see.")
+    return str(EMPTY[asked.tab]) if not asked.chosen else _("No task fits these filters.")
+
+
+def _encoded(query: Mapping[str, str]) -> str:
+    return queue_url(**query).partition("?")[2]
+
+
+def tabs_of(asked: Asked, counts: Mapping[str, int]) -> list[Tab]:
     tones = {"overdue": "red", "escalated": "violet"}
     return [
         Tab(
             str(label),
-            queue_url(tab=name, **chosen),
+            queue_url(**({"tab": name} if asked.search else asked.query(tab=name))),
             shown_count(counts.get(name)),
-            name == active,
+            name == asked.tab and not asked.search,
             tones.get(name, ""),
         )
         for name, label in TABS.items()
     ]
-
-
-def _tasks(actor: Actor, tab: str, now: datetime) -> TaskQuerySet:
-    if tab == "closed":
-        return selectors.recently_closed(actor)
-    return selectors.open_tasks(actor).filter(selectors.queue_views(actor, now)[tab]).in_queue_order()
-
-
-def _condition(chosen: Mapping[str, str], actor: Actor, now: datetime) -> Q:
-    condition = Q()
-    fields = {
-        "type": "task_type",
-        "priority": "priority",
-        "principal": "principal",
-        "adapter": "adapter_name",
-        "status": "status",
-    }
-    for name, value in chosen.items():
-        if name in fields:
-            condition &= Q(**{fields[name]: value})
-    if "assignee" in chosen:
-        nobody = chosen["assignee"] == NOBODY
-        condition &= Q(assigned_to__isnull=True) if nobody else Q(assigned_to__username=chosen["assignee"])
-    if "due" in chosen:
-        condition &= selectors.queue_views(actor, now)[chosen["due"]]
-    return condition
-
-
-def _filters(request: HttpRequest, actor: Actor, *, without: Collection[str]) -> list[Filter]:
-    """The drop-downs. Principals, adapters and assignees: those at the head of the queue. Bounded, and all of use."""
-    present = selectors.present_in_queue(actor)
-    choosers = [
-        (
-            "type",
-            _("Type"),
-            [Choice(t.slug, t.label) for t in TaskType.objects.filter(is_active=True).only("slug", "label")],
-        ),
-        ("priority", _("Priority"), [Choice(str(p.value), str(p.label)) for p in sorted(Priority, reverse=True)]),
-        ("principal", _("Principal"), [Choice(pk, name) for pk, name in present.principals.items()]),
-        ("adapter", _("Adapter"), [Choice(name, name) for name in present.adapters]),
-        ("assignee", _("Assignee"), [Choice(NOBODY, _("nobody")), *(Choice(name, name) for name in present.people)]),
-        ("status", _("Status"), [Choice(s.value, str(s.label)) for s in Status if s in OPEN]),
-        ("due", _("Due"), [Choice("overdue", _("overdue")), Choice("soon", _("within the hour"))]),
-    ]
-    return [_chosen(request, name, label, choices) for name, label, choices in choosers if name not in without]
-
-
-def _chosen(request: HttpRequest, name: str, label: str, choices: list[Choice]) -> Filter:
-    """The drop-down with what the address asks for; a value that is not on offer counts as none."""
-    value = request.GET.get(name, "")
-    offered, beyond = choices[:MAX_CHOICES], choices[MAX_CHOICES:]
-    offered = [choice for choice in beyond if choice.value == value] + offered
-    return Filter(name, label, offered, value if any(choice.value == value for choice in offered) else "")
-
-
-def _page_number(request: HttpRequest) -> int:
-    given = request.GET.get("page", "1")
-    return max(1, min(int(given), LAST_PAGE)) if given.isascii() and given.isdigit() and len(given) < 6 else 1

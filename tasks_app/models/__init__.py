@@ -12,6 +12,7 @@ from tasks_app.models.sla import BusinessCalendar, FiredStep, SLAPolicy, SLARevi
 from tasks_app.models.staged import StagedDecision
 from tasks_app.models.summary import HourSummary, SummaryHead
 from tasks_app.models.task import HumanTask
+from tasks_app.models.views import SavedView
 from tasks_app.models.words import Mention, Phrase
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SLAPolicy",
     "SLARevision",
     "SLAStep",
+    "SavedView",
     "Scope",
     "SealedDetail",
     "StagedDecision",

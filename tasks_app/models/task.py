@@ -34,6 +34,8 @@ DUE_OR_NEVER: Final = Coalesce(F("due_by"), Value(NEVER))
 
 # What matters next: escalated first, then the latest moment to begin, then priority, then age (ids sort by time).
 QUEUE_ORDER: Final = ("-escalation_level", "start_by", "-priority", "task_id")
+# All that groups of similar tasks and the home page's table ask of open rows: they read this index alone.
+_ALIKE: Final = ["similarity_key", "team", "task_type", "principal", "priority", "due_by", "created_at", "task_id"]
 
 
 def _queue(*leading: str) -> tuple[OrderBy, ...]:
@@ -61,9 +63,6 @@ class TaskQuerySet(models.QuerySet["HumanTask"]):
 
     def in_queue_order(self) -> "TaskQuerySet":
         return self.order_by(*QUEUE_ORDER)
-
-    def overdue(self, now: datetime) -> "TaskQuerySet":
-        return self.open().filter(due_by__lt=now)
 
 
 TaskManager = models.Manager.from_queryset(TaskQuerySet)
@@ -235,7 +234,7 @@ class HumanTask(Holding, ProtectedStatus):
                 F("priority").desc(), DUE_OR_NEVER, F("task_id"), condition=IS_OPEN, name="task_open_priority"
             ),
             models.Index(fields=["due_by"], condition=IS_OPEN, name="task_open_due"),
-            models.Index(fields=["similarity_key"], condition=IS_OPEN, name="task_open_similar"),
+            models.Index(fields=_ALIKE, condition=IS_OPEN, name="task_open_alike"),
             models.Index(fields=["next_timer_at"], condition=Q(next_timer_at__isnull=False), name="task_next_timer"),
             models.Index(fields=["-completed_at"], condition=Q(completed_at__isnull=False), name="task_completed"),
             models.Index(fields=["principal", "task_id"], name="task_of_principal"),

@@ -1,5 +1,6 @@
 """Small helpers of the console's templates."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from tasks_app.links import task_url
 
@@ -27,6 +29,38 @@ def moment(at: datetime | None, text: str = "") -> SafeString:
         return format_html("{}", text)
     absolute = _absolute(at)
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), absolute, text or absolute)
+
+
+@register.simple_tag
+def countdown(left: Any) -> SafeString:
+    """The time left, which the page's script (countdown.js) counts on; without one it reads as of now."""
+    if left.due_by is None or left.tone == "done":
+        return moment(left.due_by, left.text)
+    shown = '<time datetime="{}" title="{}" data-due>{}</time>'
+    return format_html(shown, left.due_by.isoformat(), _absolute(left.due_by), left.text)
+
+
+@register.simple_tag
+def time_texts() -> str:
+    """The words of `admin.texts.span` and `time_left` for countdown.js, as JSON."""
+    return json.dumps(
+        {
+            "left": _("%(span)s left"),
+            "late": _("%(span)s late"),
+            "d": _("%(d)d d"),
+            "dh": _("%(d)d d %(h)d h"),
+            "hm": _("%(h)d h %(m)d min"),
+            "h": _("%(h)d h"),
+            "m": _("%(m)d min"),
+            "s": _("%(s)d s"),
+        }
+    )
+
+
+@register.filter
+def of(values: Any, key: Any) -> Any:
+    """The value of a dictionary by a key that is known at run time."""
+    return values.get(key, "") if values else ""
 
 
 @register.simple_tag
