@@ -27,5 +27,4 @@ def live(request: HttpRequest) -> HttpResponseBase:
     else:
         response = TemplateResponse(request, "console/queue_live.html", list_context(request, asked))
     response.headers["ETag"] = tag
-    response.headers["Cache-Control"] = "private, no-cache"
     return response
