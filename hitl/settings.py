@@ -51,6 +51,14 @@ HITL_WEBHOOK_SECRET = env.str("HITL_WEBHOOK_SECRET", default="")
 HITL_ALLOW_PRIVATE_HOSTS: list[str] = env.list("HITL_ALLOW_PRIVATE_HOSTS", default=[])
 HITL_WEBHOOK_TIMEOUT = env.float("HITL_WEBHOOK_TIMEOUT", default=15.0)
 
+# Mail to people: smtp://host:25, smtp+tls://user:password@host:587 (STARTTLS) or smtp+ssl://...; empty: none is sent.
+HITL_EMAIL_URL = env.str("HITL_EMAIL_URL", default="")
+HITL_EMAIL_FROM = env.str("HITL_EMAIL_FROM", default="Human task queue <tasks@localhost>")
+EMAIL_TIMEOUT = 15
+if HITL_EMAIL_URL:
+    globals().update(environ.Env.email_url_config(HITL_EMAIL_URL))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = HITL_EMAIL_FROM
+
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -281,7 +289,7 @@ SPECTACULAR_SETTINGS = {
         "TaskResolution": ["approved", "rejected", "completed", "cannot_complete", "withdrawn", "expired"],
         "TaskPriority": ["low", "medium", "high", "urgent"],
         "WebhookScheme": ["HMAC-SHA256", "Bearer"],
-        "DeliveryStatus": ["pending", "sent", "failed", "cancelled"],
+        "DeliveryStatus": ["pending", "sent", "failed", "cancelled", "held", "folded"],
     },
 }
 

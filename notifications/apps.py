@@ -1,6 +1,7 @@
 """From event to outside: deliveries, channels, alerts."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class NotificationsConfig(AppConfig):
@@ -20,8 +21,11 @@ class NotificationsConfig(AppConfig):
         register_card(notices.undelivered_card)
         register_card(notices.endpoints_card)
         registries.register_task_note(notices.undelivered_notes)
-        register_link(Link("Webhook endpoints", "webhook", "notifications_endpoint_changelist", administers))
-        register_link(Link("Delivery log", "outbox", "notifications_delivery_changelist", administers))
+        register_link(Link(_("My notifications"), "notifications", "notifications_channel_mine"))
+        register_link(Link(_("Channels"), "forum", "notifications_channel_changelist", administers))
+        register_link(Link(_("Webhook endpoints"), "webhook", "notifications_endpoint_changelist", administers))
+        register_link(Link(_("Delivery log"), "outbox", "notifications_delivery_changelist", administers))
         # What a person configures is audited; the record of failures changes with every try.
         volatile = ["secrets", "sealed_token", "failing_since", "failures_in_a_row", "warned_at", "paused_until"]
         auditlog.register(models.Endpoint, exclude_fields=volatile)
+        auditlog.register(models.Channel)

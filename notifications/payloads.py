@@ -42,6 +42,8 @@ class News:
     """The task's state after the event."""
     task: Mapping[str, Any]
     """`TASK_COLUMNS`."""
+    actor_id: int | None = None
+    reason: str = ""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What the buyer gave along with an operation of the Ad Context Protocol (notifications/adcp.py)."""
 

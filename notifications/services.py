@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from core import clock
 from core.addresses import allow_hosts_from
 from core.errors import HitlError
-from core.http import OutboundError, Response, check_destination, post_once
+from core.http import OutboundError, check_destination
 from core.ids import new_id
 from notifications import adcp, payloads, signing
-from notifications.channels import CHANNELS
+from notifications.channels import CHANNELS, Channel, Parcel
 from notifications.models import Delivery, Endpoint, outcomes
 from notifications.models import EndpointQuerySet as Endpoints
 from tasks_app.actors import Actor
@@ -79,7 +79,7 @@ def manages_all(actor: Actor) -> bool:
 def visible_endpoints(actor: Actor) -> Endpoints:
     """The endpoints that the actor manages. Raises NotAllowed where that is none of his or her business."""
     if manages_all(actor):
-        return Endpoint.objects.present()
+        return Endpoint.objects.present().for_programs()
     if actor.is_adapter and actor.has_scope(Scope.ENDPOINTS):
         return Endpoint.objects.present().filter(owner=actor.user)
     raise NotAllowed(_("Webhook endpoints are managed by administrators, and by adapters with endpoints:manage."))
@@ -201,14 +201,15 @@ def _check_filters(given: Mapping[str, Any], actor: Actor) -> None:
     known_principals = set(Principal.objects.filter(pk__in=principals).values_list("pk", flat=True))
     if actor.principals is not None:
         known_principals &= actor.principals
-    _check_known("event_types", given.get("event_types", ()), EventType.values)
-    _check_known("task_types", given.get("task_types", ()), known_types)
+    check_known("event_types", given.get("event_types", ()), EventType.values)
+    check_known("task_types", given.get("task_types", ()), known_types)
     unknown = sorted(set(principals) - known_principals)
     if unknown:
         raise InvalidInput("principals", _("'%(id)s' is no principal of yours.") % {"id": unknown[0]})
 
 
-def _check_known(name: str, given: Sequence[str], known: Sequence[str] | set[str]) -> None:
+def check_known(name: str, given: Sequence[str], known: Sequence[str] | set[str]) -> None:
+    """Raises InvalidInput that names the first value that is not known, and those that are."""
     unknown = [value for value in given if value not in known]
     if unknown:
         message = _("'%(value)s' is unknown; known are %(known)s.")
@@ -245,7 +246,7 @@ def disable_endpoint(endpoint_id: str, actor: Actor) -> Endpoint:
         endpoint = endpoint_of(actor, endpoint_id, lock=True)
         endpoint.disable(Endpoint.Disabled.BY_HAND, now=now)
         endpoint.save()
-        _cancel(endpoint)
+        cancel(endpoint)
     return endpoint
 
 
@@ -259,11 +260,13 @@ def remove_endpoint(endpoint_id: str, actor: Actor) -> None:
         endpoint.disable(Endpoint.Disabled.BY_HAND, now=now)
         endpoint.removed_at, endpoint.secrets = now, []
         endpoint.save()
-        _cancel(endpoint)
+        cancel(endpoint)
 
 
-def _cancel(endpoint: Endpoint) -> None:
-    Delivery.objects.filter(endpoint=endpoint, status=Delivery.Status.PENDING).update(
+def cancel(endpoint: Endpoint) -> None:
+    """Give up what waits for an endpoint."""
+    waiting = (Delivery.Status.PENDING, Delivery.Status.HELD)
+    Delivery.objects.filter(endpoint=endpoint, status__in=waiting).update(
         status=Delivery.Status.CANCELLED, next_attempt_at=None, leased_until=None, lease=""
     )
 
@@ -273,20 +276,15 @@ def send_test(endpoint_id: str, actor: Actor) -> Tested:
     endpoint, now = endpoint_of(actor, endpoint_id), clock.now()
     keys = endpoint.live_secrets(now)
     parcel = CHANNELS[endpoint.format].parcel(new_id("msg_"), payloads.ping(now), endpoint, keys, now)
+    return tested(CHANNELS[endpoint.format], parcel)
+
+
+def tested(channel: Channel, parcel: Parcel) -> Tested:
+    """Send one message now and tell what came of it."""
     try:
-        answer = post_once(
-            parcel.url,
-            parcel.body,
-            parcel.headers,
-            total_timeout=TEST_SECONDS,
-            allow_hosts=allow_hosts_from(settings.HITL_ALLOW_PRIVATE_HOSTS),
-        )
+        answer = channel.send_now(parcel, TEST_SECONDS)
     except OutboundError as error:
         return Tested(delivered=False, error=error.detail)
-    return _tested(answer)
-
-
-def _tested(answer: Response) -> Tested:
     delivered = 200 <= answer.status < 300
     refusal = _("The receiver answered %(status)d; only 200 to 299 counts.") % {"status": answer.status}
     return Tested(delivered, answer.status, answer.excerpt(), "" if delivered else refusal)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from notifications.channels.base import HIDDEN, Channel, Parcel
+from notifications.channels.people import ChannelOfPeople, Email, Slack, address_of
 from notifications.channels.webhook import AdContextProtocol, Webhook
 from notifications.models import Endpoint
 from notifications.payloads import flat, standard
@@ -11,6 +12,24 @@ CHANNELS: Final[dict[str, Channel]] = {
     Endpoint.Format.STANDARD: Webhook(standard),
     Endpoint.Format.FLAT: Webhook(flat),
     Endpoint.Format.ADCP: AdContextProtocol(),
+    Endpoint.Format.EMAIL: Email(),
+    Endpoint.Format.SLACK: Slack(),
 }
 
-__all__ = ["CHANNELS", "HIDDEN", "AdContextProtocol", "Channel", "Parcel", "Webhook"]
+
+def of_people() -> dict[str, ChannelOfPeople]:
+    """The kinds whose messages people read."""
+    return {kind: channel for kind, channel in CHANNELS.items() if isinstance(channel, ChannelOfPeople)}
+
+
+__all__ = [
+    "CHANNELS",
+    "HIDDEN",
+    "AdContextProtocol",
+    "Channel",
+    "ChannelOfPeople",
+    "Parcel",
+    "Webhook",
+    "address_of",
+    "of_people",
+]

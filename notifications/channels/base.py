@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
 
-from core.http import OutboundSession, Response
+from django.conf import settings
+
+from core.addresses import allow_hosts_from
+from core.http import OutboundSession, Response, post_once
 from notifications.models import Endpoint
 from notifications.payloads import News
 
@@ -32,6 +35,8 @@ class Parcel:
 class Channel:
     """One kind of receiver: how its messages are written, addressed and sent."""
 
+    for_people: ClassVar[bool] = False
+    """Whether people read it: then it is written when it is sent (channels/people.py)."""
     seals_body: ClassVar[bool] = False
     """Whether the bytes hold something that the receiver keeps secret, so that the table must not show them."""
 
@@ -46,3 +51,8 @@ class Channel:
     async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
         """Send it. Raises `OutboundError`; an answer of any status is no error here."""
         return await session.post(parcel.url, parcel.body, parcel.headers)
+
+    def send_now(self, parcel: Parcel, seconds: float) -> Response:
+        """The same for one message from synchronous code, such as a test button's."""
+        allowed = allow_hosts_from(settings.HITL_ALLOW_PRIVATE_HOSTS)
+        return post_once(parcel.url, parcel.body, parcel.headers, total_timeout=seconds, allow_hosts=allowed)

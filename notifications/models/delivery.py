@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from core import crypto
 from core.fields import KeyField
 from core.ids import new_id
+from notifications.models.alert import Alert
 from notifications.models.endpoint import Endpoint, outcomes
 from tasks_app.models import TaskEvent
 
@@ -29,7 +30,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def undelivered_outcomes(self) -> "DeliveryQuerySet":
         """Outcomes that some receiver was to hear of and did not, and that nobody tries any more."""
-        return self.filter(status=Delivery.Status.FAILED, event_type__in=outcomes(), endpoint__removed_at__isnull=True)
+        return self.filter(
+            status=Delivery.Status.FAILED,
+            event_type__in=outcomes(),
+            endpoint__removed_at__isnull=True,
+            endpoint__channel__isnull=True,
+        )
 
 
 DeliveryManager = models.Manager.from_queryset(DeliveryQuerySet)
@@ -43,6 +49,8 @@ class Delivery(models.Model):
         SENT = "sent", _("Delivered")
         FAILED = "failed", _("Failed")
         CANCELLED = "cancelled", _("Cancelled")
+        HELD = "held", _("Waits for a digest")
+        FOLDED = "folded", _("In a digest")
 
     delivery_id = KeyField(_("delivery"), max_length=40, primary_key=True, default=new_delivery_id, editable=False)
     event = models.ForeignKey(
@@ -52,12 +60,23 @@ class Delivery(models.Model):
         db_constraint=False,
         related_name="deliveries",
         db_index=False,
+        null=True,
+        help_text=_("None: a digest or an alert."),
     )
     endpoint = models.ForeignKey(
         Endpoint, verbose_name=_("endpoint"), on_delete=models.PROTECT, related_name="deliveries", db_index=False
     )
+    alert = models.ForeignKey(
+        Alert,
+        verbose_name=_("alert"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="deliveries",
+        db_index=False,
+    )
     event_type = KeyField(_("what"), max_length=40)
-    task_id = KeyField(_("task"), max_length=40)
+    task_id = KeyField(_("task"), max_length=40, blank=True)
     seq = models.PositiveIntegerField(_("number"))
     body = models.BinaryField(_("body"))
     is_sealed = models.BooleanField(_("body is encrypted"), default=False, db_default=False, editable=False)
@@ -69,16 +88,37 @@ class Delivery(models.Model):
     created_at = models.DateTimeField(_("created"))
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
 
+    # Messages to people: when it was let out as one of its own, or the digest that it is part of
+    spoken_at = models.DateTimeField(_("let out"), null=True, blank=True, editable=False)
+    folded_into = models.ForeignKey(
+        "self",
+        verbose_name=_("digest"),
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="folded",
+        db_index=False,
+    )
+
     objects = DeliveryManager()
 
     class Meta:
         default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(fields=["event", "endpoint"], name="delivery_once"),
+            models.UniqueConstraint(
+                fields=["alert", "endpoint", "event_type"],
+                condition=Q(alert__isnull=False),
+                name="delivery_of_alert_once",
+            ),
             models.CheckConstraint(
                 condition=Q(status="pending", next_attempt_at__isnull=False, delivered_at__isnull=True)
                 | Q(status="sent", next_attempt_at__isnull=True, delivered_at__isnull=False)
-                | Q(status__in=["failed", "cancelled"], next_attempt_at__isnull=True, delivered_at__isnull=True),
+                | Q(
+                    status__in=["failed", "cancelled", "held", "folded"],
+                    next_attempt_at__isnull=True,
+                    delivered_at__isnull=True,
+                ),
                 name="delivery_status_agrees",
             ),
         ]
@@ -90,12 +130,22 @@ class Delivery(models.Model):
             models.Index(fields=["task_id"], condition=Q(status="failed"), name="delivery_undelivered"),
             models.Index(fields=["endpoint", "delivery_id"], name="delivery_of_endpoint"),
             models.Index(fields=["task_id", "delivery_id"], name="delivery_of_task"),
+            models.Index(
+                fields=["endpoint", "-spoken_at"], condition=Q(spoken_at__isnull=False), name="delivery_spoken"
+            ),
+            models.Index(fields=["endpoint", "delivery_id"], condition=Q(status="held"), name="delivery_held"),
+            models.Index(fields=["folded_into"], condition=Q(folded_into__isnull=False), name="delivery_folded"),
         ]
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
 
     def __str__(self) -> str:
-        return f"{self.event_type} of {self.task_id}"
+        return f"{self.event_type} of {self.task_id}" if self.task_id else str(self.event_type)
+
+    @property
+    def message_id(self) -> str:
+        """The same over all tries: the event's id, or for what is no event its own."""
+        return str(self.event_id or self.delivery_id)
 
     @property
     def content(self) -> bytes:

@@ -1,7 +1,7 @@
 """Where events go: receivers, what they want to hear, and how messages to them are signed."""
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import models
@@ -22,6 +22,11 @@ def new_endpoint_id() -> str:
     return new_id(ENDPOINT_PREFIX)
 
 
+def formats() -> list[tuple[str, Any]]:
+    """A callable, so that a further kind of receiver needs no migration."""
+    return list(Endpoint.Format.choices)
+
+
 def outcomes() -> list[str]:
     return [str(event) for event in OUTCOMES]
 
@@ -30,6 +35,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def present(self) -> "EndpointQuerySet":
         """Those not removed."""
         return self.filter(removed_at__isnull=True)
+
+    def for_programs(self) -> "EndpointQuerySet":
+        """Webhook endpoints; the others stand below the channels of people."""
+        return self.filter(channel__isnull=True)
 
     def callable(self, now: datetime) -> "EndpointQuerySet":
         """Those that may be called now."""
@@ -49,6 +58,8 @@ class Endpoint(models.Model):
         STANDARD = "standard", _("Standard Webhooks")
         FLAT = "flat", _("Flat (task_id, type, priority, detail, principal)")
         ADCP = "adcp", _("Ad Context Protocol (push notification)")
+        EMAIL = "email", _("E-mail")
+        SLACK = "slack", _("Slack")
 
     class Scheme(models.TextChoices):
         """How messages of the Ad Context Protocol are authenticated; the names are the protocol's own."""
@@ -76,7 +87,7 @@ class Endpoint(models.Model):
         related_name="webhook_endpoints",
         help_text=_("Hears of the tasks that it opened. Empty: the operator's, which hears of all tasks."),
     )
-    format = KeyField(_("format"), max_length=20, choices=Format.choices, default=Format.STANDARD)
+    format = KeyField(_("format"), max_length=20, choices=formats, default=Format.STANDARD)
     setting = KeyField(_("made by setting"), max_length=40, null=True, blank=True, unique=True, editable=False)
 
     # Which events; an empty list or text leaves nothing out.

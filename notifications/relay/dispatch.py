@@ -1,6 +1,6 @@
 """Events become deliveries: one row per event and endpoint that wants it, with the bytes that will be sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -11,11 +11,11 @@ from django.db.models import Q, QuerySet
 
 from core import clock
 from core.errors import HitlError
-from notifications import echoes
+from notifications import audience, echoes
 from notifications.channels import CHANNELS
 from notifications.models import Delivery, Endpoint
 from notifications.payloads import TASK_COLUMNS, News
-from notifications.relay import own_webhook
+from notifications.relay import own_webhook, people
 from tasks_app import events
 from tasks_app.models import EventOutbox, HumanTask, TaskEvent
 
@@ -55,8 +55,9 @@ def fan_out(limit: int = BATCH) -> int:
 def listening() -> list[Endpoint]:
     """The endpoints that get news: those switched on, and those that gave up, for which it is kept."""
     gave_up = Q(disabled_reason__in=[Endpoint.Disabled.GONE, Endpoint.Disabled.FAILING])
-    active = Q(owner__isnull=True) | Q(owner__is_active=True)
-    return list(Endpoint.objects.present().filter(Q(enabled=True) | gave_up, active))
+    active = (Q(owner__isnull=True) | Q(owner__is_active=True)) & ~Q(channel__person__is_active=False)
+    found = Endpoint.objects.present().filter(Q(enabled=True) | gave_up, active)
+    return list(found.select_related("channel__person"))
 
 
 def read_news(found: Sequence[TaskEvent]) -> list[News]:
@@ -71,6 +72,8 @@ def read_news(found: Sequence[TaskEvent]) -> list[News]:
             at=event.at,
             snapshot=orjson.loads(bytes(event.snapshot)),
             task=tasks[event.task_id],
+            actor_id=event.actor_id,
+            reason=event.reason,
         )
         for event in found
         if event.task_id in tasks
@@ -90,9 +93,17 @@ def wants(endpoint: Endpoint, news: News) -> bool:
     )
 
 
-def _insert(all_news: Iterable[News], endpoints: Sequence[Endpoint], now: datetime) -> None:
-    wanted = [(endpoint, news) for news in all_news for endpoint in endpoints if wants(endpoint, news)]
-    Delivery.objects.bulk_create(_drafts(wanted, now), ignore_conflicts=True, batch_size=BATCH)
+def _insert(all_news: Sequence[News], endpoints: Sequence[Endpoint], now: datetime) -> None:
+    drafts = _drafts_for(all_news, endpoints, now)
+    Delivery.objects.bulk_create(drafts, ignore_conflicts=True, batch_size=BATCH)
+
+
+def _drafts_for(all_news: Sequence[News], endpoints: Sequence[Endpoint], now: datetime) -> list[Delivery]:
+    """For programs with their bytes, for people without: those are written when they are sent."""
+    programs = [endpoint for endpoint in endpoints if not CHANNELS[endpoint.format].for_people]
+    channels = [endpoint for endpoint in endpoints if CHANNELS[endpoint.format].for_people]
+    wanted = [(endpoint, news) for news in all_news for endpoint in programs if wants(endpoint, news)]
+    return _drafts(wanted, now) + people.drafts(audience.wanted(channels, all_news), now)
 
 
 def _drafts(wanted: Sequence[tuple[Endpoint, News]], now: datetime) -> list[Delivery]:
@@ -153,7 +164,7 @@ def recover_since(endpoint_id: str, since: datetime) -> int:
             event__in=Delivery.objects.filter(endpoint=endpoint).values("event")
         )
         missing = [row.event for row in rows.select_related("event").order_by("position")]
-        drafts = _drafts([(endpoint, news) for news in read_news(missing) if wants(endpoint, news)], now)
+        drafts = _drafts_for(read_news(missing), [endpoint], now)
         Delivery.objects.bulk_create(drafts, ignore_conflicts=True, batch_size=BATCH)
         missed = Delivery.objects.filter(endpoint=endpoint, status__in=_STOPPED)
         occurred = TaskEvent.objects.filter(at__gte=since).values("event_id")

@@ -11,6 +11,7 @@ from notifications.relay import own_webhook
 from notifications.relay.dispatch import fan_out
 from notifications.relay.leases import Leased, lease_due
 from notifications.relay.outcomes import Try, settle
+from notifications.relay.people import fold
 from notifications.relay.sender import CONNECTIONS, PER_RECEIVER, Sender
 
 FIRST_WINDOW: Final = 5
@@ -72,7 +73,7 @@ class Drain:
         own_webhook.ensure(clock.now())
         end = moment() + seconds
         while moment() < end:
-            dispatched = fan_out(DISPATCHED)
+            dispatched = fan_out(DISPATCHED) + fold()
             batch = lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room)
             self._submit(batch)
             if self._in_flight.total():

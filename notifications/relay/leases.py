@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef
 from core import clock
 from notifications.channels import CHANNELS, Channel, Parcel
 from notifications.models import Delivery, Endpoint
+from notifications.relay import people
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def lease_due(limit: int = 100, room: Room = plenty) -> list[Leased]:
     """
     now = clock.now()
     due = Delivery.objects.due(now).filter(endpoint=OuterRef("pk"))
-    waiting = list(Endpoint.objects.callable(now).filter(Exists(due)))
+    waiting = list(Endpoint.objects.callable(now).filter(Exists(due)).select_related("channel__person"))
     if not waiting or limit <= 0:
         return []
     random.shuffle(waiting)
@@ -91,8 +92,8 @@ def lease_due(limit: int = 100, room: Room = plenty) -> list[Leased]:
             places = min(share, limit - len(leased), room(origin) - taken[origin])
             if endpoint.failures_in_a_row >= BREAKER:
                 places = min(places, 1)
-            keys = _keys(endpoint, now) if places > 0 else []
-            if keys:
+            keys = _keys(endpoint, now) if places > 0 else None
+            if keys is not None:
                 batch = _lock(endpoint, places, keys, lease, now)
                 taken[origin] += len(batch)
                 leased += batch
@@ -101,12 +102,13 @@ def lease_due(limit: int = 100, room: Room = plenty) -> list[Leased]:
     return leased
 
 
-def _keys(endpoint: Endpoint, now: datetime) -> list[str]:
+def _keys(endpoint: Endpoint, now: datetime) -> list[str] | None:
+    """What messages are signed with (nothing, for mail); None where it cannot be read."""
     try:
         return endpoint.live_secrets(now)
     except InvalidToken:
         log.error("the secret of %s cannot be read: HITL_ENCRYPTION_KEYS lacks its key; deliveries wait", endpoint.pk)
-        return []
+        return None
 
 
 def _lock(endpoint: Endpoint, places: int, keys: Sequence[str], lease: str, now: datetime) -> list[Leased]:
@@ -117,6 +119,9 @@ def _lock(endpoint: Endpoint, places: int, keys: Sequence[str], lease: str, now:
         .order_by("next_attempt_at", "delivery_id")[: places + SPARE]
     )
     channel = CHANNELS[endpoint.format]
+    ready = _in_turn(endpoint, rows, now)[:places]
+    if channel.for_people:
+        ready = people.write(endpoint, ready, now)
     return [
         Leased(
             delivery_id=row.pk,
@@ -126,9 +131,9 @@ def _lock(endpoint: Endpoint, places: int, keys: Sequence[str], lease: str, now:
             at=now,
             origin=origin_of(endpoint.url),
             channel=channel,
-            parcel=channel.parcel(row.event_id, row.content, endpoint, list(keys), now),
+            parcel=channel.parcel(row.message_id, row.content, endpoint, list(keys), now),
         )
-        for row in _in_turn(endpoint, rows, now)[:places]
+        for row in ready
     ]
 
 
@@ -140,8 +145,11 @@ def _in_turn(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> lis
     the endpoint is compared here: the index by task is then the only one that fits.
     """
     first: dict[str, tuple[int, datetime | None]] = {}
+    tasks = {row.task_id for row in rows if row.task_id}
     waiting = Delivery.objects.filter(
-        task_id__in={row.task_id for row in rows}, status=Delivery.Status.PENDING, attempts__lt=ORDERED_TRIES
+        task_id__in=tasks,
+        status=Delivery.Status.PENDING,
+        attempts__lt=ORDERED_TRIES,
     )
     for task_id, seq, at, endpoint_id in waiting.values_list("task_id", "seq", "next_attempt_at", "endpoint_id"):
         if endpoint_id == endpoint.pk and seq < first.get(task_id, (seq + 1, None))[0]:
