@@ -70,10 +70,23 @@ class KeysetPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """One page of `queryset`, whose own order is replaced. Raises ValidationError naming `limit` or `cursor`."""
-        limit = self._limit(request)
+        limit = self.limit(request)
         backwards, position = self._read_cursor(request)
         keys = tuple(key.reversed() for key in self.keys) if backwards else self.keys
         rows = rows_after(queryset, keys, position, limit + 1)
+        return self._page(rows, request, limit, backwards, position)
+
+    def first_page(self, rows: list[Any], request: Request) -> list[Any]:
+        """The first page of rows that the caller read himself, in this order: one more than the limit, if there is."""
+        return self._page(rows, request, self.limit(request), False, None)
+
+    def is_first(self, request: Request) -> bool:
+        """Whether the list is asked for from its beginning."""
+        return "cursor" not in request.query_params
+
+    def _page(
+        self, rows: list[Any], request: Request, limit: int, backwards: bool, position: list[Any] | None
+    ) -> list[Any]:
         more, rows = len(rows) > limit, rows[:limit]
         if backwards:
             rows.reverse()
@@ -111,7 +124,8 @@ class KeysetPagination(BasePagination):
             },
         ]
 
-    def _limit(self, request: Request) -> int:
+    def limit(self, request: Request) -> int:
+        """How many rows are asked for. Raises ValidationError."""
         text = _once(request, "limit")
         if text is None:
             return self.default_limit

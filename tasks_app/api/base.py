@@ -11,7 +11,6 @@ from rest_framework.views import APIView
 
 from core import clock
 from core.api import ProblemSerializer, StrictSerializer
-from tasks_app import permissions
 from tasks_app.actors import Actor
 from tasks_app.api.actors import actor_of
 from tasks_app.api.serializers import task_out, task_row
@@ -51,8 +50,5 @@ class TaskView(APIView):
             raise InvalidInput("If-Match", _('give the ETag of the task as you read it, e.g. "3".'))
         return int(match[1])
 
-    def answer(self, task: HumanTask, code: int = status.HTTP_200_OK, *, detail: bool = False) -> Response:
-        body = task_out(task_row(task), clock.now())
-        if detail:
-            body["allowed_actions"] = permissions.available_actions(self.actor, task)
-        return Response(body, code, headers={"ETag": f'"{task.version}"'})
+    def answer(self, task: HumanTask, code: int = status.HTTP_200_OK) -> Response:
+        return Response(task_out(task_row(task), clock.now()), code, headers={"ETag": f'"{task.version}"'})

@@ -1,34 +1,47 @@
 """The lists: tasks, pending tasks, a task's timeline, the feed. Slim rows by index, cursors instead of counts."""
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import F, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import clock
+from core import clock, prepared
 from core.api import KeysetPagination
+from core.json_rows import made_by_database
 from tasks_app import selectors
 from tasks_app.actors import Actor
+from tasks_app.api.answers import (
+    Answer,
+    event_answers,
+    event_line,
+    event_rows,
+    joined,
+    sight,
+    task_answers,
+    task_page,
+    task_rows,
+)
 from tasks_app.api.base import TaskView, problems
 from tasks_app.api.filters import FeedQuery, PageQuery, PendingQuery, TaskQuery
 from tasks_app.api.idempotency import idempotent, still_visible
 from tasks_app.api.serializers import (
     EVENT_COLUMNS,
-    TASK_COLUMNS,
     EventOut,
     FeedEventOut,
     TaskIn,
     TaskOut,
     event_out,
-    task_out,
 )
 from tasks_app.api.views import CHANGE_PROBLEMS, IDEMPOTENCY, open_task
+from tasks_app.counts import counted, open_counts
 from tasks_app.exceptions import TaskNotFound
 from tasks_app.models import EventOutbox, HumanTask, Scope, TaskEvent
-from tasks_app.models.task import DUE_OR_NEVER
+from tasks_app.models.task import DUE_OR_NEVER, TaskQuerySet
 from tasks_app.permissions import can_create, visible_to
 
 
@@ -82,8 +95,9 @@ class Tasks(TaskView):
         query = TaskQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         pages, now = NewestFirst(), clock.now()
-        rows = pages.paginate_queryset(query.apply(selectors.visible_tasks(self.actor)).values(*TASK_COLUMNS), request)
-        return pages.get_paginated_response([task_out(row, now) for row in rows])
+        tasks = query.apply(selectors.visible_tasks(self.actor))
+        rows = pages.paginate_queryset(task_rows(tasks, now, "task_id"), request)
+        return pages.get_paginated_response(task_answers(rows, now))
 
     @extend_schema(
         operation_id="create_human_task",
@@ -109,13 +123,23 @@ class PendingTasks(TaskView):
         """Your open tasks: highest priority first, then by due time. With the number of all and of overdue ones."""
         query = PendingQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        pages, now = PendingOrder(), clock.now()
-        tasks = query.apply(selectors.open_tasks(self.actor), now)
-        rows = pages.paginate_queryset(
-            tasks.annotate(due_or_never=DUE_OR_NEVER).values(*TASK_COLUMNS, "due_or_never"), request
-        )
-        counts = tasks.aggregate(total_count=Count("pk"), overdue_count=Count("pk", filter=Q(due_by__lt=now)))
-        return pages.get_paginated_response([task_out(row, now) for row in rows], counts)
+        pages, now, actor = PendingOrder(), clock.now(), self.actor
+        asked = query.validated_data
+        key = ("pending", sight(actor), tuple(sorted(asked.items())))
+
+        def tasks(moment: datetime) -> TaskQuerySet:
+            return query.apply(selectors.open_tasks(actor), moment).annotate(due_or_never=DUE_OR_NEVER)
+
+        if made_by_database() and pages.is_first(request):
+            limit = pages.limit(request) + 1
+            found = task_page(key, lambda: tasks(prepared.NOW), PendingOrder.ordering, limit, now)
+            rows = pages.first_page(found, request)
+        else:
+            rows = pages.paginate_queryset(task_rows(tasks(now), now, "priority", "due_or_never", "task_id"), request)
+        shown = query.apply(selectors.open_tasks(actor), now)
+        by_due = "overdue" in asked or not asked["include_overdue"]
+        counts = counted(shown, now) if by_due else open_counts(key, shown, now)
+        return pages.get_paginated_response(task_answers(rows, now), counts)
 
 
 class Timeline(TaskView):
@@ -131,8 +155,8 @@ class Timeline(TaskView):
             raise TaskNotFound
         PageQuery(data=request.query_params).is_valid(raise_exception=True)
         pages = BySequence()
-        rows = pages.paginate_queryset(TaskEvent.objects.filter(task_id=task_id).values(*EVENT_COLUMNS), request)
-        return pages.get_paginated_response([event_out(row) for row in rows])
+        rows = pages.paginate_queryset(event_rows(TaskEvent.objects.filter(task_id=task_id)), request)
+        return pages.get_paginated_response(event_answers(rows))
 
 
 class Feed(TaskView):
@@ -151,18 +175,37 @@ class Feed(TaskView):
         query = FeedQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         after, limit = query.validated_data["after"], query.validated_data["limit"]
-        events = EventOutbox.objects.filter(position__gt=after)
         actor = self.actor
-        if actor.is_adapter and actor.principals is not None:
-            events = events.filter(principal__in=sorted(actor.principals))
-        if not (actor.is_adapter and actor.principals is None and actor.has_scope(Scope.READ)):
-            events = events.filter(event__task__in=HumanTask.objects.filter(visible_to(actor)))
-        columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
-        rows = list(events.order_by("position").values(*columns)[: limit + 1])
-        page = [event_out(row, "event__") | {"position": row["position"]} for row in rows[:limit]]
+
+        def events(begin: int) -> QuerySet[EventOutbox]:
+            found = EventOutbox.objects.filter(position__gt=begin)
+            if actor.is_adapter and actor.principals is not None:
+                found = found.filter(principal__in=sorted(actor.principals))
+            if not (actor.is_adapter and actor.principals is None and actor.has_scope(Scope.READ)):
+                found = found.filter(event__task__in=HumanTask.objects.filter(visible_to(actor)))
+            return found.order_by("position")
+
+        positions, page = self._page(events, after, limit)
         more = (
-            request.build_absolute_uri(f"{request.path}?after={page[-1]['position']}&limit={limit}")
-            if len(rows) > limit
+            request.build_absolute_uri(f"{request.path}?after={positions[limit - 1]}&limit={limit}")
+            if len(positions) > limit
             else None
         )
         return Response({"results": page, "next": more, "previous": None})
+
+    def _page(
+        self, events: Callable[[int], QuerySet[EventOutbox]], after: int, limit: int
+    ) -> tuple[list[int], Answer | list[Answer]]:
+        """The positions of one event more than the page holds, and the page."""
+        if made_by_database():
+            line = event_line("event__", position=F("position"))
+            found = prepared.rows(
+                ("feed", sight(self.actor), limit),
+                lambda: events(prepared.NUMBER).annotate(line=line).values_list("position", "line")[: limit + 1],
+                number=after,
+            )
+            return [position for position, _line in found], joined(line for _position, line in found[:limit])
+        columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
+        rows = list(events(after).values(*columns)[: limit + 1])
+        page: list[Answer] = [event_out(row, "event__") | {"position": row["position"]} for row in rows[:limit]]
+        return [row["position"] for row in rows], page

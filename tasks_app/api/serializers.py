@@ -251,7 +251,7 @@ class RevealOut(serializers.Serializer[Any]):
 
 
 # The columns of a task's answer that are read as they stand; the others are derived below.
-_PLAIN: Final = (
+PLAIN_COLUMNS: Final = (
     "task_id",
     "adapter_name",
     "status",
@@ -278,18 +278,18 @@ _PLAIN: Final = (
     "follow_up_at",
     "held_reason",
 )
-_PEOPLE: Final = ("assigned_to", "resolved_by", "requested_by")
+PEOPLE: Final = ("assigned_to", "resolved_by", "requested_by")
 TASK_COLUMNS: Final = (
-    *_PLAIN,
+    *PLAIN_COLUMNS,
     *("priority", "resolution", "task_type_id", "principal_id", "team_id", "follows_id"),
-    *(f"{name}__username" for name in _PEOPLE),
+    *(f"{name}__username" for name in PEOPLE),
 )
 
 
 def task_row(task: HumanTask) -> dict[str, Any]:
     """A task in memory as the row that a list query would give."""
     row = {name: getattr(task, name) for name in TASK_COLUMNS if "__" not in name}
-    for name in _PEOPLE:
+    for name in PEOPLE:
         person = getattr(task, name)
         row[f"{name}__username"] = None if person is None else person.get_username()
     return row
@@ -298,8 +298,8 @@ def task_row(task: HumanTask) -> dict[str, Any]:
 def task_out(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The answer for a row of `TASK_COLUMNS`."""
     is_open = row["completed_at"] is None
-    answer = {name: row[name] for name in _PLAIN}
-    answer |= {name: row[f"{name}__username"] for name in _PEOPLE}
+    answer = {name: row[name] for name in PLAIN_COLUMNS}
+    answer |= {name: row[f"{name}__username"] for name in PEOPLE}
     answer |= {
         "status": str(row["status"]),
         "task_type": row["task_type_id"],

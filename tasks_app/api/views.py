@@ -5,7 +5,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tasks_app import selectors, services
+from core import clock
+from tasks_app import services
+from tasks_app.api.answers import task_detail
 from tasks_app.api.base import TaskView, problems
 from tasks_app.api.idempotency import idempotent
 from tasks_app.api.serializers import (
@@ -42,13 +44,11 @@ class GetTask(TaskView):
     @extend_schema(operation_id="get_task", responses={200: TaskDetailOut, **problems(404)}, tags=["tasks"])
     def get(self, request: Request, task_id: str) -> Response:
         """One task, with what you may do with it now."""
-        tasks = selectors.visible_tasks(self.actor).select_related(
-            "task_type", "assigned_to", "resolved_by", "requested_by"
-        )
-        task = tasks.filter(pk=task_id).first()
-        if task is None:
+        found = task_detail(task_id, self.actor, clock.now())
+        if found is None:
             raise TaskNotFound
-        return self.answer(task, detail=True)
+        answer, version = found
+        return Response(answer, headers={"ETag": f'"{version}"'})
 
 
 class AssignTask(TaskView):
