@@ -154,7 +154,7 @@ class Ours:
         return {
             "home": [Request("GET", "/admin/", browser)],
             "queue_page": [Request("GET", f"{queue}?tab=unassigned", browser)],
-            "groups": [Request("GET", f"{queue}?tab=groups", browser)],
+            "groups": [Request("GET", f"{queue}similar/", browser)],
             "task_page": [Request("GET", f"{queue}{pk}/change/", browser) for pk in some],
             "search_id": [Request("GET", f"{queue}?q={name}", browser, expected=302) for name in numbers],
             "search_words": [Request("GET", f"{queue}?q={words}", browser) for words in SEARCHED],

@@ -233,7 +233,13 @@ class HumanTask(Holding, ProtectedStatus):
             models.Index(
                 F("priority").desc(), DUE_OR_NEVER, F("task_id"), condition=IS_OPEN, name="task_open_priority"
             ),
-            models.Index(fields=["due_by"], condition=IS_OPEN, name="task_open_due"),
+            # With what decides who sees a task, so that the counts of a list need no row (tasks_app/counts.py).
+            models.Index(
+                fields=["due_by"],
+                include=["team", "task_type", "principal", "requested_by"],
+                condition=IS_OPEN,
+                name="task_open_due",
+            ),
             models.Index(fields=_ALIKE, condition=IS_OPEN, name="task_open_alike"),
             models.Index(fields=["next_timer_at"], condition=Q(next_timer_at__isnull=False), name="task_next_timer"),
             models.Index(fields=["-completed_at"], condition=Q(completed_at__isnull=False), name="task_completed"),
