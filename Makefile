@@ -11,7 +11,7 @@ OFFLINE := DATABASE_URL=sqlite://:memory: REDIS_URL=
 SCHEMA := $(OFFLINE) $(BIN)/python manage.py spectacular --format openapi-json --fail-on-warn --skip-checks
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint fmt openapi bench bench-quick mutants clean
+.PHONY: help run demo test lint fmt openapi nightly bench bench-quick mutants clean
 
 help:
 	@echo "make run          start everything on http://127.0.0.1:8000 with demo people and data (Ctrl-C stops it)"
@@ -20,6 +20,7 @@ help:
 	@echo "                  the second lets webhooks reach receivers on this machine, as the demo's adapter is one."
 	@echo "make demo         play the story of a refused operation against the running system"
 	@echo "make test         the tests on SQLite and on PostgreSQL (ARGS=... is given to pytest)"
+	@echo "make nightly      the same with the figures of docs/security.md: hours (ARGS='sqlite tests/concurrency' for a part)"
 	@echo "make lint         style, types, import contracts, migrations, OpenAPI snapshot"
 	@echo "make fmt          format the code"
 	@echo "make mutants      break the code on purpose and see that the tests find it (about ten minutes)"
@@ -58,6 +59,10 @@ demo: $(VENV)/installed.txt
 
 test: $(VENV)/installed-dev.txt
 	@$(BIN)/python -m tests.run -n 2 $(ARGS)
+
+# Every count of tests/profile.py at its full figure.
+nightly: $(VENV)/installed-dev.txt
+	@HITL_TEST_PROFILE=nightly $(BIN)/python -m tests.run $(ARGS)
 
 lint: $(VENV)/installed-dev.txt
 	$(BIN)/ruff check .

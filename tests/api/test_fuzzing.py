@@ -1,9 +1,8 @@
 """Whatever a machine thinks of by the OpenAPI document, valid and not: no 5xx, documented refusals, described answers.
 
-schemathesis over the whole document, in process. HITL_TEST_FUZZ is the number of examples per operation.
+schemathesis over the whole document, in process. FUZZ is the number of examples per operation (tests/profile.py).
 """
 
-import os
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,8 +15,9 @@ from hitl.wsgi import application
 from tests.api.test_hostile_input import Sender, connection_kept, sender, still_readable, wrong
 from tests.api.test_schema import whole_document
 from tests.api.test_tasks import Opened
+from tests.profile import scaled
 
-EXAMPLES: Final = int(os.environ.get("HITL_TEST_FUZZ", "8"))
+EXAMPLES: Final = scaled("FUZZ", 8, 160)
 
 __all__ = ["sender"]  # a fixture
 
@@ -63,7 +63,7 @@ def test_it_survives_what_its_document_lets_a_machine_think_of(
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
         phases=[hypothesis.Phase.generate],
-        derandomize="HITL_TEST_FUZZ" not in os.environ,
+        derandomize=EXAMPLES <= 8,
     )
     def run(case: Any, token: str, task_id: str | None) -> None:
         if task_id is not None and "task_id" in (case.path_parameters or {}):

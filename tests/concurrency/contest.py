@@ -1,6 +1,5 @@
 """Tools for races: threads that start at one moment, their outcomes, and ways to take the lock away."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 from tasks_app.exceptions import TaskError
 from tasks_app.models.task import TaskQuerySet
+from tests.profile import scaled
 
-# Multiplies the every-day numbers: HITL_TEST_RACES=10 runs 1,000 races instead of 100.
-TIMES = int(os.environ.get("HITL_TEST_RACES", "1"))
+# Multiplies the every-day numbers: 10 runs 1,000 races instead of 100.
+TIMES = scaled("RACES", 1, 10)
 
 Outcome = Any  # what the call returned, or the exception that it raised
 

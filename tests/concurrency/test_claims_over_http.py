@@ -26,10 +26,11 @@ from tasks_app import tokens
 from tasks_app.models import HumanTask, TaskEvent, User
 from tests import servers
 from tests.cast import NewTaskFactory, add_to_team, person
+from tests.profile import scaled
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
-CLIENTS: Final = int(os.environ.get("HITL_TEST_CLIENTS", "16"))
-WORK: Final = int(os.environ.get("HITL_TEST_TASKS", "120"))
+CLIENTS: Final = scaled("CLIENTS", 16, 64)
+WORK: Final = scaled("TASKS", 120, 2000)
 TASKS: Final = "/api/v1/tasks/"
 # Replaces the services by what a first version would do: read, look, save.
 NAIVE: Final = """

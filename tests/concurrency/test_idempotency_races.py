@@ -26,11 +26,12 @@ from tasks_app import tokens
 from tasks_app.api import idempotency
 from tasks_app.models import HumanTask, IdempotencyRecord, Principal, TaskEvent, User
 from tests.concurrency.test_claims_over_http import Server, database_url, exchange, served
+from tests.profile import scaled
 
-KEYS: Final = int(os.environ.get("HITL_TEST_KEYS", "60"))
-SENDERS: Final = 6
-STORM: Final = int(os.environ.get("HITL_TEST_STORM", "200"))
-CRASHES: Final = int(os.environ.get("HITL_TEST_CRASHES", "2"))
+KEYS: Final = scaled("KEYS", 50, 1000)
+SENDERS: Final = 8
+STORM: Final = scaled("STORM", 200, 1000)
+CRASHES: Final = scaled("CRASHES", 2, 200)
 TASKS: Final = "/api/v1/tasks/"
 BODY: Final = {"task_type": "creative_approval", "principal_id": "acme_corp"}
 

@@ -4,7 +4,6 @@ The default run draws 100 cases for each of three properties; nightly runs set `
 to 3400 (10,200 in all).
 """
 
-import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -20,8 +19,9 @@ from hypothesis import strategies as st
 
 from tasks_app.sla import calendars
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, WEEKDAYS, Calendar, CalendarError, Hours, NeverReached
+from tests.profile import scaled
 
-CASES = int(os.environ.get("HITL_TEST_CASES", "100"))
+CASES = scaled("CASES", 100, 2000)
 MINUTE = timedelta(minutes=1)
 cases = settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
