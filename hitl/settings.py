@@ -328,6 +328,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("console/reader.js"),
         lambda request: static("console/countdown.js"),
         lambda request: static("console/queue.js"),
+        lambda request: static("console/labels.js"),
     ],
     "ACCOUNT": {"navigation": "tasks_app.admin.site.account_links"},
     "DASHBOARD_CALLBACK": "tasks_app.admin.home.dashboard",

@@ -132,6 +132,13 @@ class MembershipInline(TabularInline):  # type: ignore[misc]  # Unfold is untype
     verbose_name = gettext_lazy("member")
     verbose_name_plural = gettext_lazy("members")
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The table's heads label the columns for the eye alone: each field says its name itself."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = field.label
+        return field
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """To leave a team is a change of the team, and unlike its row nothing points at a membership."""
         return bool(self.has_change_permission(request, obj))
@@ -147,13 +154,18 @@ class TeamAdmin(CatalogAdmin):
     fixed_fields = ("slug",)
     list_display = ("name", "slug", "shown_types", "members", "escalation_team", "is_active")
     list_select_related = ("escalation_team",)
-    filter_horizontal = ("task_types", "principals")
+    autocomplete_fields = ("principals",)
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("name", "slug", "is_active", "escalation_team")}),
         (gettext_lazy("Serves"), {"fields": ("task_types", "serves_all_principals", "principals")}),
         (gettext_lazy("Work"), {"fields": ("return_after_minutes",)}),
     )
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "task_types":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
         active = Count("memberships", filter=Q(memberships__user__is_active=True), distinct=True)

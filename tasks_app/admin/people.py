@@ -11,6 +11,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from tasks_app import services
 from tasks_app.admin import consequences
@@ -39,7 +40,7 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
     list_filter = ("kind", "is_active")
     ordering = ("username",)
     search_fields = ("username", "email")
-    filter_horizontal = ("groups",)
+    filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password", "kind")}),
@@ -58,6 +59,11 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
     add_fieldsets = (
         (None, {"fields": ("username", "email", "kind", "is_staff", "usable_password", "password1", "password2")}),
     )
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         mine = path("mine/", self.admin_site.admin_view(my_settings), name="tasks_app_user_mine")

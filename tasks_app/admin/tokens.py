@@ -73,7 +73,7 @@ class AdapterTokenAdmin(CatalogAdmin):
         "revoked_at",
         "last_used_at",
     )
-    filter_horizontal = ("principals",)
+    autocomplete_fields = ("principals",)
     change_form_outer_before_template = "console/token_revoke.html"
 
     def get_fields(self, request: HttpRequest, obj: AdapterToken | None = None) -> tuple[str, ...]:

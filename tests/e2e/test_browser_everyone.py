@@ -1,0 +1,151 @@
+"""For everyone: axe-core (MPL-2.0, from the development requirements) finds nothing serious on the main pages.
+
+In light and dark, at a desk and on a phone; no page scrolls sideways; a keyboard alone is enough.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import axe_playwright_python
+import pytest
+from django.db import connection
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from tasks_app import tokens
+from tasks_app.actors import Actor
+from tasks_app.models import Phrase, Team
+from tasks_app.services import claim_task, comment_on_task
+from tests.cast import NewTaskFactory
+from tests.e2e.test_browser_review import QUEUE, choose, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+LOOKS: list[tuple[str, Literal["light", "dark"]]] = [("desk", "dark"), ("desk", "light"), ("phone", "light")]
+BAD = ("serious", "critical")
+SIZES: dict[str, ViewportSize] = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+def pages(task: str, ana: int, token: int) -> list[str]:
+    """The ten main pages."""
+    configuration = "/admin/tasks_app"
+    return [
+        "/admin/",
+        QUEUE,
+        f"{QUEUE}{task}/change/",
+        f"{QUEUE}mentions/",
+        f"{configuration}/tasktype/compliance_review/change/",
+        f"{configuration}/team/creative-review/change/",
+        f"{configuration}/user/{ana}/change/",
+        f"{configuration}/user/mine/",
+        f"{configuration}/adaptertoken/{token}/change/",
+        f"{configuration}/team/creative-review/history/",
+        "/admin/auditlog/logentry/",
+    ]
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical on the page as it stands."""
+    page.evaluate(AXE)
+    found: list[dict[str, Any]] = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)"
+    )
+    return [
+        f"{fault['id']}: {node['target']} {node['html'][:100]}"
+        for fault in found
+        if fault["impact"] in BAD
+        for node in fault["nodes"]
+    ]
+
+
+def test_it_is_for_everyone(
+    live_server: Any, browser: Browser, make_task: NewTaskFactory, root: Actor, ana: Actor, cora: Actor, bot: Actor
+) -> None:
+    task = make_task(
+        "compliance_review",
+        creative_id="cr_1",
+        media_buy_id="mb_" + "long_" * 30,
+        error_detail="[PermissionError.PERMISSION_DENIED @ order] ask jane@acme.example",
+        context_data={
+            "policy_id": "us_fha_targeting",
+            "flagged": ["targeting.age_min"],
+            "targeting": {"age_min": 16, "geo": ["US-CA"]},
+            "assets": {"html": {"asset_type": "html", "content": "<html lang=en><title>x</title><p>Sale</p></html>"}},
+            "landing_url": "https://shop.example/" + "long/" * 30,
+        },
+    )
+    make_task("compliance_review", media_buy_id=task.media_buy_id)
+    claim_task(make_task().pk, ana)
+    comment_on_task(task.pk, cora, "@root please look")
+    Phrase.objects.create(team=Team.objects.get(pk="compliance"), text="May run with the modifications below.")
+    token, _text = tokens.issue("gam", bot.user, all_principals=True)
+    problems: list[str] = []
+    first = browser.new_page()
+    sign_in(first, live_server.url, "root")
+    state = first.context.storage_state()
+    # On a phone the same pages in one theme: what differs there is the room, not the colours.
+    for size, theme in LOOKS if connection.vendor == "sqlite" else LOOKS[:1]:
+        context = browser.new_context(viewport=SIZES[size], storage_state=state, color_scheme=theme)
+        page = context.new_page()
+        for url in pages(task.pk, ana.user.pk, token.pk):
+            page.goto(live_server.url + url)
+            expect(page.locator("html")).to_have_class("dark" if theme == "dark" else "")
+            name = f"{size} {theme} {url}"
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                problems.append(f"{name} scrolls sideways")
+            if size == "desk":
+                problems += [f"{name} {fault}" for fault in faults(page)]
+            if url.startswith(f"{QUEUE}{task.pk}"):
+                choose(page, "reject")
+                page.locator("#dialog-reject .c-more summary").click()
+                problems += [f"{name} dialog {fault}" for fault in faults(page)]
+        if size == "phone":  # the negative control: a button without a name, in a page too wide
+            page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button style=\"width: 900px\"></button>')")
+            assert any(fault.startswith("button-name") for fault in faults(page))
+            assert page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        context.close()
+    assert problems == []
+
+
+def test_it_needs_no_mouse(live_server: Any, page: Page, make_task: NewTaskFactory, people: Any) -> None:
+    task = make_task(creative_id="cr_1", context_data={"image": "https://cdn.nowhere.invalid/a.png"})
+    Phrase.objects.create(team=Team.objects.get(pk="creative-review"), text="The logo is cut off.")
+    page.route(
+        "**/a.png", lambda route: route.fulfill(status=200, content_type="image/gif", body=b"GIF89a\x01\x00\x01\x00")
+    )
+    sign_in(page, live_server.url, "ana")
+    page.goto(f"{live_server.url}{QUEUE}{task.pk}/change/")
+    reject = page.locator("[data-opens=dialog-reject]")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if reject.evaluate("node => node === document.activeElement"):
+            break
+    expect(reject).to_be_focused()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
+    page.keyboard.press("Enter")
+    feedback = page.locator("#dialog-reject").get_by_label("Feedback")
+    expect(feedback).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(feedback).to_have_value("The logo is cut off.")
+    expect(feedback).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("Rejected.")).to_be_visible()
+    task.refresh_from_db()
+    assert (task.resolution, task.resolution_detail) == ("rejected", "The logo is cut off.")
+
+
+def test_it_shows_times_in_the_zone_of_the_browser(
+    live_server: Any, browser: Browser, make_task: NewTaskFactory, people: Any
+) -> None:
+    task = make_task()
+    context = browser.new_context(timezone_id="Asia/Kathmandu", locale="de-DE")
+    page = context.new_page()
+    page.goto(f"{live_server.url}/admin/")
+    page.fill("[name=username]", "ana")
+    page.fill("[name=password]", "a long enough pass phrase")
+    page.press("[name=password]", "Enter")
+    page.goto(f"{live_server.url}{QUEUE}{task.pk}/change/")
+    assert "+0545" in (page.locator(".c-task-labels time").get_attribute("title") or "")
+    assert page.locator("html").get_attribute("lang") == "de"
+    context.close()
