@@ -102,7 +102,7 @@ def _figures(
         yield ("ended", task_type, "", "", policy, ""), age, missed
         yield (f"ended_{resolution}"[:30], task_type, task.adapter_name, operation, "", ""), None, False
         if snapshot["resolved_by_id"] is not None:
-            yield ("decided", task_type, "", "", "", people.get(snapshot["resolved_by_id"], "")), None, False
+            yield ("decided", task_type, "", "", "", people.get(snapshot["resolved_by_id"], "")), age, missed
 
 
 def _write(counts: Mapping[tuple[datetime, Key], Count]) -> None:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from core import clock
 from tasks_app import selectors
 from tasks_app.actors import Actor
+from tasks_app.admin import figures
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.lines import lines_of
 from tasks_app.admin.queue import counts_of, shown_count
@@ -50,8 +51,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     counts = counts_of(request)
     within_reach = Q(status__in=sorted(WAITING)) | Q(assigned_to=actor.user)
     urgent = selectors.open_tasks(actor).filter(within_reach).in_queue_order()[:MOST_URGENT]
+    told = figures.last_day(actor, now)
+    day, decided = told or (None, {})
     return {
         **context,
+        "day": day,
+        "decided": figures.decided_in_words(day) if day else "",
+        "open_by_type": figures.open_by_type(actor),
+        "priorities": [priority.label for priority in figures.PRIORITIES],
+        "people": figures.by_person(actor, now, decided),
+        "now": now,
         "title": _("Home"),
         "is_fullwidth": "1",
         "cards": [*_own_cards(counts), *filter(None, (source(actor) for source in _SOURCES))],

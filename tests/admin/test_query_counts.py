@@ -21,6 +21,8 @@ PAGES = {
     "mine": f"{QUEUE}?tab=mine",
     "closed": f"{QUEUE}?tab=closed",
     "search": f"{QUEUE}?q=mb_1",
+    "words": f"{QUEUE}?q=ask",
+    "groups": f"{QUEUE}similar/",
 }
 
 
@@ -55,7 +57,8 @@ def test_it_asks_as_many_questions_for_many_tasks_as_for_few(
     for reader in ("ana", "sam", "root"):
         client_for(reader)
     task = grow(2)
-    urls = {**PAGES, "task": page_of(task)}
+    group = f"{QUEUE}similar/{task.similarity_key}/"
+    urls = {**PAGES, "task": page_of(task), "group": group}
     few = {
         (who, name): len(queries(client_for(who), url)) for who in ("ana", "sam", "root") for name, url in urls.items()
     }
@@ -70,7 +73,7 @@ def test_it_asks_as_many_questions_for_many_tasks_as_for_few(
 
 def test_it_reads_no_closed_tasks_for_the_open_ones(grow: Callable[[int], HumanTask], client_for: ClientFor) -> None:
     grow(2)
-    for name in ("home", "queue", "filtered", "mine"):
+    for name in ("home", "queue", "filtered", "mine", "groups"):
         asked = [sql for sql in queries(client_for("ana"), PAGES[name]) if 'FROM "tasks_app_humantask"' in sql]
         assert asked
         assert all('"completed_at" IS NULL' in sql for sql in asked), asked
