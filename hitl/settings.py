@@ -236,6 +236,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": HITL_CHECKPOINT_SECONDS,
         "options": {"expires": 300},
     },
+    "recompute-deadlines": {
+        "task": "tasks_app.jobs.recompute_deadlines",
+        "schedule": HITL_SWEEP_SECONDS,
+        "options": {"expires": 60},
+    },
     "roll-up": {"task": "tasks_app.jobs.roll_up", "schedule": 15.0, "options": {"expires": 60}},
     "tidy-up": {"task": "tasks_app.jobs.tidy_up", "schedule": 3600.0, "options": {"expires": 1800}},
 }

@@ -3,9 +3,8 @@
 from celery import shared_task
 
 from core import clock
-from tasks_app import housekeeping, metrics, summaries, timers
+from tasks_app import housekeeping, metrics, services, summaries, timers
 from tasks_app.actors import system_actor
-from tasks_app.services import recompute_open_tasks
 from tasks_app.trail import checkpoints
 
 
@@ -22,8 +21,8 @@ def roll_up() -> None:
 
 
 @shared_task(ignore_result=True)
-def recompute_deadlines(reason: str = "") -> None:
-    recompute_open_tasks(system_actor(), reason=reason)
+def recompute_deadlines() -> None:
+    services.apply_changes(system_actor())
 
 
 @shared_task(ignore_result=True)

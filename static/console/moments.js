@@ -1,4 +1,4 @@
-/* Likely moments beside a field for a time: a click puts one in. */
+/* Likely moments beside a field for a time: a click puts one in. Back to a form that a preview came from. */
 (function () {
   "use strict";
 
@@ -8,6 +8,9 @@
       const field = document.getElementById(pick.dataset.sets);
       field.value = pick.dataset.value;
       field.focus();
+    }
+    if (event.target.closest("[data-back]")) {
+      window.history.back();
     }
   });
 })();

@@ -41,11 +41,20 @@ def _keeps_phrases(request: HttpRequest) -> bool:
     return works_here(request) and (bool(actor_of(request).grants.led) or oversees(request))
 
 
+def _sees_promises(request: HttpRequest) -> bool:
+    """Leads see by which promises their teams work; administrators edit them."""
+    return works_here(request) and (
+        bool(actor_of(request).grants.led) or request.user.has_perm("tasks_app.view_slapolicy")
+    )
+
+
 _LINKS: Final[list[Link]] = [
     Link(_("Task types"), "category", "tasks_app_tasktype_changelist", _may_view("tasktype")),
     Link(_("Teams"), "groups", "tasks_app_team_changelist", _may_view("team")),
     Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user")),
     Link(_("Phrases"), "format_quote", "tasks_app_phrase_changelist", _keeps_phrases),
+    Link(_("Deadline policies"), "timer", "tasks_app_slapolicy_changelist", _sees_promises),
+    Link(_("Calendars"), "calendar_month", "tasks_app_businesscalendar_changelist", _sees_promises),
     Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal")),
     Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken")),
     Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees),

@@ -21,9 +21,14 @@ def new_token() -> str:
 
 class SLARevision(models.Model):
     """One row, with a new random token whenever a policy, step or calendar changes: processes keep what they have read
-    until it differs. (A counter would come back to an old value after a rollback.)"""
+    until it differs. (A counter would come back to an old value after a rollback.)
+
+    `applied` is the token for which the open tasks were last computed, `reason` what their timelines will say.
+    """
 
     token = KeyField(max_length=16, default=new_token)
+    applied = KeyField(max_length=16, blank=True)
+    reason = models.TextField(blank=True)
 
     class Meta:
         default_permissions = ()

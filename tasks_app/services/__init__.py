@@ -9,7 +9,14 @@ from tasks_app.services.create import NewTask, open_task
 from tasks_app.services.escalate import escalate_task, expire_task, extend_task, withdraw_task
 from tasks_app.services.hold import hold_task, resume_task
 from tasks_app.services.notes import comment_on_task
-from tasks_app.services.policies import StepSpec, recompute_open_tasks, save_calendar, save_policy
+from tasks_app.services.policies import (
+    StepSpec,
+    apply_changes,
+    note_reason,
+    recompute_open_tasks,
+    save_calendar,
+    save_policy,
+)
 from tasks_app.services.priorities import change_priority
 from tasks_app.services.resolve import Decision, decide_task, resolve_task
 from tasks_app.services.reveal import erase_details, reveal_detail
@@ -28,6 +35,7 @@ __all__ = [
     "Decision",
     "NewTask",
     "StepSpec",
+    "apply_changes",
     "assign_task",
     "change_priority",
     "claim_next_task",
@@ -41,6 +49,7 @@ __all__ = [
     "follow_limit",
     "hand_over_task",
     "hold_task",
+    "note_reason",
     "open_task",
     "recompute_open_tasks",
     "release_task",

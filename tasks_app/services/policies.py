@@ -6,13 +6,14 @@ from typing import Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from core import clock
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
-from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLAStep, Team
-from tasks_app.services.rhythm import Change, Ledger, written_at_the_end
+from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep, Team
+from tasks_app.services.rhythm import Change, written_at_the_end
 from tasks_app.sla import policies
 from tasks_app.sla.calendars import CalendarError
 from tasks_app.states import EventType
@@ -107,6 +108,24 @@ def _retire(step: SLAStep) -> None:
     step.save(update_fields=["is_current"])
 
 
+def note_reason(reason: str) -> None:
+    """What the timelines of open tasks will say when `apply_changes` computes them anew."""
+    SLARevision.objects.filter(pk=1).update(reason=reason)
+
+
+def apply_changes(actor: Actor) -> int:
+    """Compute the open tasks anew if policies changed since that was last done; return how many tasks changed.
+
+    Called by a job every few seconds. What a process was killed over is done again, to the same end.
+    """
+    revision = SLARevision.objects.exclude(token=F("applied")).filter(pk=1).first()
+    if revision is None:
+        return 0
+    changed = recompute_open_tasks(actor, reason=revision.reason)
+    SLARevision.objects.filter(pk=1).update(applied=revision.token)
+    return changed
+
+
 def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) -> int:
     """Put every open task under the policy that fits it now, and compute its deadlines anew; return how many changed.
 
@@ -120,7 +139,7 @@ def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) 
         )
         if not task_ids:
             return changed
-        with transaction.atomic(), written_at_the_end() as ledger:
+        with transaction.atomic(), policies.read_once(), written_at_the_end() as ledger:
             tasks = (
                 HumanTask.objects.open()
                 .select_for_update(of=("self",))
@@ -128,16 +147,19 @@ def recompute_open_tasks(actor: Actor, *, reason: str = "", batch: int = BATCH) 
                 .filter(pk__in=task_ids)
                 .order_by("pk")
             )
-            changed += sum(_recompute(task, actor, reason, ledger) for task in tasks)
+            taken = policies.steps_taken(task_ids)
+            for task in tasks:
+                change = Change(task, actor, clock.now(), ledger, taken.get(task.task_id, set()))
+                changed += _recompute(change, reason)
         last = task_ids[-1]
 
 
-def _recompute(task: HumanTask, actor: Actor, reason: str, ledger: Ledger) -> bool:
-    change = Change(task=task, actor=actor, now=clock.now(), ledger=ledger)
+def _recompute(change: Change, reason: str) -> bool:
+    task = change.task
     before = (task.sla_policy_id, task.due_by, task.assign_by)
     policy = policies.match(task)
     policy_id = policy.id if policy else None
-    plan = policies.plan(task, policy)
+    plan = policies.plan(task, policy, change.fired)
     after = (
         policy_id,
         plan.due.deadline if plan.due else None,

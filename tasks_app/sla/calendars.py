@@ -153,7 +153,10 @@ class Calendar:
 
     @cached_property
     def _public(self) -> Any:
-        return holidays.country_holidays(self.country, subdiv=self.subdivision or None) if self.country else {}
+        if not self.country:
+            return {}
+        # Named in English where the library can, else in the country's own language.
+        return holidays.country_holidays(self.country, subdiv=self.subdivision or None, language="en_US")
 
     def holiday(self, day: date) -> str:
         """The holiday's name, or empty."""
@@ -165,6 +168,10 @@ class Calendar:
         if own is not None:
             return own
         return () if day in self._public else self.week[day.weekday()]
+
+    def shifts_of(self, day: date) -> tuple[Span, ...]:
+        """The shifts that begin on a local day, as moments."""
+        return self._spans_of(day)
 
     def spans(self, since: datetime) -> Iterator[Span]:
         """Business time from a moment on, in order, without overlaps, for ten years."""

@@ -1,15 +1,16 @@
 """What a policy would change, before it is saved: the open tasks that it fits, and their deadlines then."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from core import clock as core_clock
-from tasks_app.models import HumanTask, SLAPolicy
+from tasks_app.models import BusinessCalendar, HumanTask, SLAPolicy
 from tasks_app.sla import policies
 from tasks_app.sla.calendars import ROUND_THE_CLOCK
-from tasks_app.sla.clock import Step
+from tasks_app.sla.clock import Policy, Step
 
 LIMIT: Final = 500
 
@@ -19,6 +20,8 @@ class Difference:
     """One open task that the policy fits, or that would leave it."""
 
     task_id: str
+    task_type: str
+    subject: str
     policy_before: str
     policy_after: str
     due_before: datetime | None
@@ -44,21 +47,43 @@ class Preview:
 
 def preview_policy(policy: SLAPolicy, steps: Sequence[Step] = ()) -> Preview:
     """What saving `policy` (new or edited) would mean for the open tasks. Reads each of them, writes nothing."""
-    book, now = policies.book(), core_clock.now()
     calendar = ROUND_THE_CLOCK if policy.calendar is None else policies.calendar_of(policy.calendar)
     candidate = policies.policy_of_row(policy, calendar, list(steps))
-    changed_book = replace(book, policies={**book.policies, candidate.id: candidate})
+    return _preview([candidate])
+
+
+def preview_calendar(calendar: BusinessCalendar) -> Preview:
+    """What saving `calendar` (edited) would mean for the open tasks whose policies count by it."""
+    ids = set(SLAPolicy.objects.filter(calendar=calendar.pk).values_list("pk", flat=True))
+    arithmetic = policies.calendar_of(calendar)
+    known = policies.book().policies
+    return _preview(
+        [replace(known[pk], calendar=arithmetic, calendar_name=calendar.name) for pk in sorted(ids & known.keys())]
+    )
+
+
+def _preview(candidates: Sequence[Policy]) -> Preview:
+    with policies.read_once() as book:
+        return _compared(replace(book, policies={**book.policies, **{c.id: c for c in candidates}}), candidates)
+
+
+def _compared(changed_book: policies.Book, candidates: Sequence[Policy]) -> Preview:
+    """Each open task under the policies as they are, and as they would be."""
+    now, ids = core_clock.now(), {candidate.id for candidate in candidates}
     matched = changed = overdue = 0
     found: list[Difference] = []
-    for task in HumanTask.objects.open().select_related("task_type").order_by("pk").iterator(chunk_size=500):
+    tasks = HumanTask.objects.open().select_related("task_type", "team").defer("context_data", "error_detail")
+    for task, fired in _with_steps_taken(tasks.order_by("pk").iterator(chunk_size=500)):
         winner = changed_book.match(task.task_type_id, policies.promised_priority(task), task.principal_id)
-        wins = winner is not None and winner.id == candidate.id
+        wins = winner is not None and winner.id in ids
         matched += wins
-        if not wins and task.sla_policy_id != policy.pk:
+        if not wins and task.sla_policy_id not in ids:
             continue
-        before, plan = policies.policy_of(task), policies.plan(task, winner)
+        before, plan = policies.policy_of(task), policies.plan(task, winner, fired)
         difference = Difference(
             task.task_id,
+            task.task_type.label,
+            " · ".join(filter(None, (task.operation, task.creative_id or task.media_buy_id))),
             before.name if before else "",
             winner.name if winner else "",
             task.due_by,
@@ -72,6 +97,13 @@ def preview_policy(policy: SLAPolicy, steps: Sequence[Step] = ()) -> Preview:
             if len(found) < LIMIT:
                 found.append(difference)
     return Preview(matched, changed, overdue, tuple(found))
+
+
+def _with_steps_taken(tasks: Iterator[HumanTask]) -> Iterator[tuple[HumanTask, set[str]]]:
+    """Each task with the keys of the steps that it has taken, read for 500 at once."""
+    while batch := list(islice(tasks, 500)):
+        taken = policies.steps_taken([task.task_id for task in batch])
+        yield from ((task, taken.get(task.task_id, set())) for task in batch)
 
 
 def _is_past(moment: datetime | None, now: datetime) -> bool:

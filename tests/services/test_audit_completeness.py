@@ -130,7 +130,17 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
     ),
 }
 # What changes the configuration of time is audited as configuration is (tests/services/test_sla_policies.py).
-NOT_VERBS = {"Decision", "NewTask", "StepSpec", "follow_limit", "recompute_open_tasks", "save_calendar", "save_policy"}
+NOT_VERBS = {
+    "Decision",
+    "NewTask",
+    "StepSpec",
+    "follow_limit",
+    "apply_changes",
+    "note_reason",
+    "recompute_open_tasks",
+    "save_calendar",
+    "save_policy",
+}
 
 
 def _claim_and_start(task: HumanTask, who: Actor) -> None:
