@@ -25,6 +25,7 @@ help:
 	@echo "make fmt          format the code"
 	@echo "make mutants      break the code on purpose and see that the tests find it (about ten minutes)"
 	@echo "make openapi      write $(OPENAPI) anew"
+	@echo "make messages     collect the console's texts for the translations, and compile them (needs gettext)"
 	@echo "make bench-quick  measure against the database's limit and a plain Django project; make bench: all sizes"
 	@echo "make clean        remove caches (not .venv, and not var/, which holds your data)"
 
@@ -83,6 +84,11 @@ fmt: $(VENV)/installed-dev.txt
 
 openapi: $(VENV)/installed.txt
 	$(SCHEMA) > $(OPENAPI)
+
+messages: $(VENV)/installed.txt
+	$(OFFLINE) $(BIN)/python manage.py makemessages --all --no-wrap --no-location --no-obsolete \
+		$(foreach folder,tests bench examples deploy var $(VENV),--ignore "$(folder)/*")
+	$(OFFLINE) $(BIN)/python manage.py compilemessages --ignore $(VENV)
 
 bench-quick: $(VENV)/installed-dev.txt
 	$(BIN)/python -m bench.run --quick

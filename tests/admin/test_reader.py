@@ -62,3 +62,24 @@ def test_it_changes_nobody_elses_settings_and_nothing_else(client_for: ClientFor
 
 def test_it_is_for_the_staff(people: dict[str, User]) -> None:
     assert Client().get(MINE).status_code == 302
+
+
+def test_it_speaks_german_to_who_wants_it(make_task: NewTaskFactory, client_for: ClientFor, ana: Actor) -> None:
+    task = make_task(error_detail="Too loud.")
+    client = client_for("ana")
+    english = client.get(page_of(task))
+    assert english["Content-Language"] == "en"
+    assert "Approve" in text_of(english)
+    asked = client.get(page_of(task), headers={"accept-language": "de-AT,de;q=0.9,en;q=0.5"})
+    for said in ("Freigeben", "Warteschlange", "Warum es einen Menschen braucht", "Noch niemand hat sie übernommen."):
+        assert said in text_of(asked)
+    client.post(MINE, {"time_zone": "", "language": "de"})
+    assert "Freigeben" in text_of(client.get(page_of(task), headers={"accept-language": "en"}))
+    assert "Freigeben" in text_of(client.get(page_of(task), headers={"accept-language": "fr"}))
+    assert "Decide" not in text_of(client.get("/admin/"))
+
+
+def test_its_api_stays_english(client_for: ClientFor) -> None:
+    answer = client_for("ana").get("/api/v1/tasks/task_nothing/", headers={"accept-language": "de"})
+    assert answer.status_code == 404
+    assert "Aufgabe" not in answer.content.decode()

@@ -89,7 +89,7 @@ def test_it_is_for_everyone(
         page = context.new_page()
         for url in pages(task.pk, ana.user.pk, token.pk):
             page.goto(live_server.url + url)
-            expect(page.locator("html")).to_have_class("dark" if theme == "dark" else "")
+            expect(page.locator("html.dark")).to_have_count(1 if theme == "dark" else 0)
             name = f"{size} {theme} {url}"
             if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                 problems.append(f"{name} scrolls sideways")
