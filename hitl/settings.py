@@ -6,6 +6,7 @@ from typing import Any
 
 import environ
 from django.templatetags.static import static
+from django.urls import reverse
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -312,6 +313,13 @@ LOGGING = {
     },
 }
 
+
+def _with_addresses(script: str, **views: str) -> str:
+    """A script of every page, told in its own address where to ask."""
+    addresses = (f"{name}={reverse(f'admin:tasks_app_humantask_{view}')}" for name, view in views.items())
+    return f"{static(script)}?{'&'.join(addresses)}"
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Human task queue",
     "SITE_HEADER": "Human task queue",
@@ -326,6 +334,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("console/console.css"),
         lambda request: static("console/time.css"),
         lambda request: static("console/queue.css"),
+        lambda request: static("console/presence.css"),
     ],
     "SCRIPTS": [
         lambda request: static("console/console.js"),
@@ -334,6 +343,7 @@ UNFOLD: dict[str, Any] = {
         lambda request: static("console/countdown.js"),
         lambda request: static("console/queue.js"),
         lambda request: static("console/labels.js"),
+        lambda request: _with_addresses("console/presence.js", news="news", told="news_told"),
     ],
     "ACCOUNT": {"navigation": "tasks_app.admin.site.account_links"},
     "DASHBOARD_CALLBACK": "tasks_app.admin.home.dashboard",

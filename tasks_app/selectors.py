@@ -170,11 +170,16 @@ def same_principal(actor: Actor, task: HumanTask, *, limit: int = 4) -> TaskQuer
     return alike.exclude(pk=task.pk).in_queue_order()[:limit]
 
 
-def _people_serving(task: HumanTask) -> QuerySet[User]:
-    """The active people of the teams that serve the task, by name."""
+def serving(task: HumanTask) -> Q:
+    """The members of active teams that serve the task, as a filter on User."""
     principal = Q(memberships__team__serves_all_principals=True) | Q(memberships__team__principals=task.principal_id)
     serves = Q(memberships__team=task.team_id) | (Q(memberships__team__task_types=task.task_type_id) & principal)
-    people = User.objects.filter(serves, memberships__team__is_active=True, is_active=True, kind=User.Kind.PERSON)
+    return serves & Q(memberships__team__is_active=True)
+
+
+def _people_serving(task: HumanTask) -> QuerySet[User]:
+    """The active people of the teams that serve the task, by name."""
+    people = User.objects.filter(serving(task), is_active=True, kind=User.Kind.PERSON)
     return people.distinct().order_by("username")
 
 

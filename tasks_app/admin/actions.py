@@ -19,8 +19,9 @@ from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotF
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, Mention
 
+NOT_TYPED = ("csrfmiddlewaretoken", "version", "back", "then", "task", "claimed")
 # Fields of the services by the names that the dialogs give them.
-_FIELDS = {"resolution_detail": "text", "reason": "text"}
+FIELDS = {"resolution_detail": "text", "reason": "text", "note": "text", "to": "colleague"}
 
 
 @require_POST
@@ -45,14 +46,14 @@ def act(request: HttpRequest, task_id: str, verb_name: str) -> HttpResponse:
         return HttpResponseRedirect(task_url(task_id))
     task = find_task(task_id, actor)
     if verb is None or task is None:
-        return gone_page(request, written=request.POST.get("text", ""))
+        return gone_page(request, written=written_in(request))
     form = form_for(request, verb, task, actor)
     if not form.is_valid():
         return render_task(request, task, failed=form, status=400)
     try:
         changed = verb.run(task_id, actor, form.cleaned_data)
     except TaskNotFound:
-        return gone_page(request, written=form.cleaned_data.get("text", ""))
+        return gone_page(request, written=written_in(request))
     except TaskError as error:
         return _refused(request, form, actor, task_id, error)
     if isinstance(changed, str):
@@ -61,16 +62,27 @@ def act(request: HttpRequest, task_id: str, verb_name: str) -> HttpResponse:
     return HttpResponseRedirect(_where_next(request, verb, changed, actor))
 
 
+def field_of(error: InvalidInput, form: ActionForm) -> str | None:
+    """The dialog's field that the error is about; None where it has none for it."""
+    parts = error.field.split(".")
+    own_field = f"{PREFIX}{parts[1]}" if parts[0] == "modifications" and len(parts) > 1 else ""
+    name = own_field if own_field in form.fields else FIELDS.get(error.field, parts[0])
+    return name if name in form.fields else None
+
+
+def written_in(request: HttpRequest) -> str:
+    """Everything that was typed or chosen in a dialog, to be handed back where the dialog cannot be shown any more."""
+    kept = [(name, str(text)) for name, text in request.POST.items() if name not in NOT_TYPED]
+    return "\n\n".join(text for _name, text in kept if text.strip())
+
+
 def _refused(request: HttpRequest, form: ActionForm, actor: Actor, task_id: str, error: TaskError) -> HttpResponse:
     """The task as it stands now, with the dialog open, what was typed in it, and the reason in plain words."""
     task = find_task(task_id, actor)
     if task is None:
-        return gone_page(request, written=form.cleaned_data.get("text", ""))
+        return gone_page(request, written=written_in(request))
     if isinstance(error, InvalidInput):
-        parts = error.field.split(".")
-        own_field = f"{PREFIX}{parts[1]}" if parts[0] == "modifications" and len(parts) > 1 else ""
-        name = own_field if own_field in form.fields else _FIELDS.get(error.field, parts[0])
-        form.add_error(name if name in form.fields else None, error.message)
+        form.add_error(field_of(error, form), error.message)
     elif isinstance(error, StaleVersion | WrongState):
         form.add_error(None, what_happened(task, actor, clock.now()))
     else:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
-from tasks_app.admin import saved_views
+from tasks_app.admin import deck, deck_actions, presence, saved_views
 from tasks_app.admin.actions import act, take_next
 from tasks_app.admin.actors import works_here
 from tasks_app.admin.bulk_page import bulk_page
@@ -40,6 +40,18 @@ class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
             path("similar/<slug:key>/", wrap(group_page), name="tasks_app_humantask_group"),
             path("views/", wrap(saved_views.save), name="tasks_app_humantask_save_view"),
             path("views/<int:view_id>/", wrap(saved_views.change), name="tasks_app_humantask_change_view"),
+            path("deck/", wrap(deck.deck_page), name="tasks_app_humantask_deck"),
+            path("deck/card/", wrap(deck.deck_card), name="tasks_app_humantask_deck_card"),
+            path("deck/show/", wrap(deck.deck_show), name="tasks_app_humantask_deck_show"),
+            path("deck/leave/", wrap(deck_actions.deck_leave), name="tasks_app_humantask_deck_leave"),
+            path("deck/skip/", wrap(deck_actions.deck_skip), name="tasks_app_humantask_deck_skip"),
+            path("deck/undo/", wrap(deck_actions.deck_undo), name="tasks_app_humantask_deck_undo"),
+            path("deck/poll/", wrap(deck_actions.deck_poll), name="tasks_app_humantask_deck_poll"),
+            path("deck/act/<slug:verb_name>/", wrap(deck_actions.deck_act), name="tasks_app_humantask_deck_act"),
+            path("news/", wrap(presence.news), name="tasks_app_humantask_news"),
+            path("news/told/", wrap(presence.news_told), name="tasks_app_humantask_news_told"),
+            path("<str:task_id>/presence/", wrap(presence.task_presence), name="tasks_app_humantask_presence"),
+            path("<str:task_id>/presence/left/", wrap(presence.leave_task), name="tasks_app_humantask_left"),
             path("<str:task_id>/change/", wrap(task_page), name="tasks_app_humantask_change"),
             path("<str:task_id>/", wrap(_to_task)),
             path("<str:task_id>/<slug:verb_name>/", wrap(act), name="tasks_app_humantask_act"),

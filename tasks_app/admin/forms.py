@@ -22,6 +22,7 @@ class Choices:
     """What the choice fields offer for the task at hand: value and label."""
 
     assigned_to: list[tuple[str, str]] = field(default_factory=list)
+    colleague: list[tuple[str, str]] = field(default_factory=list)
     team: list[tuple[str, str]] = field(default_factory=list)
     placeholder: list[tuple[str, str]] = field(default_factory=list)
 
@@ -88,6 +89,7 @@ class ActionForm(forms.Form):
 def _choice(name: str, choices: list[tuple[str, str]]) -> forms.Field:
     labels = {
         "assigned_to": gettext_lazy("Person"),
+        "colleague": gettext_lazy("Colleague"),
         "team": gettext_lazy("Team"),
         "placeholder": gettext_lazy("Masked value"),
     }

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db.models import F
 from django.db.models.functions import Left
+from django.utils.translation import gettext as _
 
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import TimeLeft, span, time_left
@@ -34,6 +35,7 @@ _COLUMNS: Final = (
     "stage",
     "version",
     "similarity_key",
+    "staged_until",
 )
 _JOINED: Final = {
     "type_label": F("task_type__label"),
@@ -64,8 +66,10 @@ def priority_label(priority: int) -> Label:
     return Label(str(Priority(priority).label), PRIORITY_TONES[Priority(priority)])
 
 
-def status_label(status: str, resolution: str) -> Label:
-    """The status; for an ended task the resolution, which says more."""
+def status_label(status: str, resolution: str, *, is_deciding: bool = False) -> Label:
+    """The status; for an ended task the resolution, which says more, and for a decision that waits, that one does."""
+    if is_deciding:
+        return Label(_("Deciding"), "primary")
     if resolution:
         return Label(str(Resolution(resolution).label), RESOLUTION_TONES.get(Resolution(resolution), "grey"))
     return Label(str(Status(status).label), STATUS_TONES[Status(status)])
@@ -125,7 +129,7 @@ def _line(row: dict[str, Any], actor: Actor, now: datetime) -> TaskLine:
         principal=row["principal_name"] or row["principal_id"],
         adapter=row["adapter_name"],
         priority=priority_label(row["priority"]),
-        status=status_label(row["status"], row["resolution"]),
+        status=status_label(row["status"], row["resolution"], is_deciding=row["staged_until"] is not None),
         assignee=row["assignee"] or "",
         is_mine=row["assigned_to_id"] == actor.user.pk,
         time_left=time_left(row["due_by"], now, ended_at=ended_at),

@@ -98,7 +98,7 @@ def render_task(
     """The page; with `failed`, that form's dialog is open and shows its errors and what was typed."""
     actor, now = actor_of(request), clock.now()
     rights = permissions.available_actions(actor, task)
-    choices = choices_for(task, rights)
+    choices = choices_for(task, rights, actor)
     verbs = [verb for verb in offered(task, rights) if verb.pick != "placeholder" or choices.placeholder]
     back = (failed.data.get("back", "") if failed is not None else request.GET.get("back", ""))[:1_000]
     dialogs = with_words([_dialog(verb, task, choices, back, failed) for verb in verbs], task, actor)
@@ -110,9 +110,9 @@ def render_task(
         "task": task,
         "subject": subject_of(task),
         "priority": priority_label(task.priority),
-        "status": status_label(task.status, task.resolution),
+        "status": status_label(task.status, task.resolution, is_deciding=task.staged_until is not None),
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
-        "standing": _standing(task, actor, now),
+        "standing": standing_of(task, actor, now),
         "facts": _facts(task, now),
         "clock": clock_card(task, now),
         "creative": creative_of(task, actor),
@@ -138,10 +138,10 @@ def render_task(
     return TemplateResponse(request, "console/task.html", context, status=status)
 
 
-def choices_for(task: HumanTask, rights: list[str]) -> Choices:
+def choices_for(task: HumanTask, rights: list[str], actor: Actor) -> Choices:
     """What the dialogs' choice fields offer; asked only where the reader has the right."""
     people, teams, placeholders = [], [], []
-    if "assign" in rights:
+    if "assign" in rights or "hand_over" in rights:
         people = [
             (person.username, _("%(name)s (%(n)d open)") % {"name": person.username, "n": held})
             for person, held in selectors.entitled_people(task)
@@ -152,7 +152,8 @@ def choices_for(task: HumanTask, rights: list[str]) -> Choices:
     if "reveal" in rights:
         sealed = SealedDetail.objects.filter(task=task).order_by("pk").values_list("placeholders", flat=True)
         placeholders = [(name, name) for names in sealed for name in names]
-    return Choices(people, teams, placeholders)
+    colleagues = [choice for choice in people if choice[0] != actor.user.get_username()]
+    return Choices(people, colleagues, teams, placeholders)
 
 
 def _dialog(verb: Verb, task: HumanTask, choices: Choices, back: str, failed: ActionForm | None) -> Dialog:
@@ -183,7 +184,7 @@ def _notice(failed: ActionForm | None) -> list[str]:
     return [] if failed is None or not failed.verb.direct else [str(error) for error in failed.non_field_errors()]
 
 
-def _standing(task: HumanTask, actor: Actor, now: datetime) -> str:
+def standing_of(task: HumanTask, actor: Actor, now: datetime) -> str:
     """Who has it, or who ended it, in one sentence."""
     if task.completed_at is not None:
         if task.resolved_by is None:
@@ -195,6 +196,10 @@ def _standing(task: HumanTask, actor: Actor, now: datetime) -> str:
     if task.assigned_to is None or task.assigned_at is None:
         waits = _("Nobody has taken it yet.")
         return _("A first decision is recorded; a second reviewer is needed.") if task.stage == 2 else waits
+    if task.assigned_to_id == actor.user.pk and task.staged_until is not None:
+        return _("You have decided it; the decision is carried out in a moment.")
+    if task.staged_until is not None:
+        return _("%(person)s is deciding it right now.") % {"person": task.assigned_to.get_username()}
     if task.assigned_to_id == actor.user.pk:
         return _("You have it, taken %(ago)s.") % {"ago": ago(task.assigned_at, now)}
     return _("%(person)s has it, taken %(ago)s.") % {
@@ -232,4 +237,4 @@ def form_for(request: HttpRequest, verb: Verb, task: HumanTask, actor: Actor) ->
     """The form that was sent, bound."""
     rights = permissions.available_actions(actor, task)
     schema: dict[str, Any] = task.task_type.resolution_schema
-    return ActionForm(verb, choices_for(task, rights), schema, data=request.POST)
+    return ActionForm(verb, choices_for(task, rights, actor), schema, data=request.POST)

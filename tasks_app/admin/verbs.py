@@ -81,6 +81,11 @@ def _assign(task_id: str, actor: Actor, values: Values) -> HumanTask:
     return services.assign_task(task_id, actor, assigned_to=person, reason=reason, expected_version=values["version"])
 
 
+def _hand_over(task_id: str, actor: Actor, values: Values) -> HumanTask:
+    to, note = values["colleague"], values["text"]
+    return services.hand_over_task(task_id, actor, to=to, note=note, expected_version=values["version"])
+
+
 def _route(task_id: str, actor: Actor, values: Values) -> HumanTask:
     team, reason = values["team"], values["text"]
     return services.route_task(task_id, actor, team=team, reason=reason, expected_version=values["version"])
@@ -226,6 +231,19 @@ _WORK: Final = [
         text=_REASON,
         moment="until",
         stays=True,
+    ),
+    Verb(
+        "hand-over",
+        "hand_over",
+        _("Hand over"),
+        "forward_to_inbox",
+        _hand_over,
+        _("Handed over."),
+        title=_("Hand over to a colleague"),
+        help=_("Your colleague has it then, with your note in the timeline."),
+        pick="colleague",
+        text=_("Note: what your colleague should know"),
+        text_required=True,
     ),
     Verb(
         "release",

@@ -64,7 +64,7 @@ def test_it_offers_what_would_succeed(make_task: NewTaskFactory, ana: Actor, cli
     task = make_task()
     assert buttons(client_for("ana").get(page_of(task))) == ["approve", "reject", "cannot-complete", "claim", "comment"]
     claim_task(task.pk, ana)
-    held = ["approve", "reject", "cannot-complete", "start", "comment", "hold", "release", "escalate"]
+    held = ["approve", "reject", "cannot-complete", "start", "comment", "hold", "hand-over", "release", "escalate"]
     assert buttons(client_for("ana").get(page_of(task))) == held
     lead = ["comment", "assign", "hold", "release", "escalate", "route"]
     assert buttons(client_for("sam").get(page_of(task))) == lead
