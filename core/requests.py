@@ -33,6 +33,12 @@ def _address(text: str) -> Address | None:
         return None
 
 
+def is_trusted_proxy(address: str) -> bool:
+    """Whether a connection from `address` is one of HITL_TRUSTED_PROXIES."""
+    peer = _address(address)
+    return peer is not None and any(peer in network for network in _networks(tuple(settings.HITL_TRUSTED_PROXIES)))
+
+
 def client_address(request: HttpRequest) -> str | None:
     """The address of the caller, or None where the connection has none (a Unix socket)."""
     trusted = _networks(tuple(settings.HITL_TRUSTED_PROXIES))

@@ -155,7 +155,7 @@ def frameworks_out_of_place(tree: ast.Module, module: str) -> list[str]:
         allowed |= HTTP_CLIENTS
     if module == "hitl.management.commands.up":  # asks its own web process whether it is ready
         allowed |= {"http.client"}
-    if parts[-1] == "jobs" or module == "hitl.celery":
+    if parts[-1] == "jobs" or module in ("hitl.celery", "hitl.beat"):
         allowed |= {"celery"}
     watched = HTTP_CLIENTS | {"rest_framework", "celery"}
     return [

@@ -158,6 +158,8 @@ def _children(host: str, port: int) -> list[Child]:
         "HITL_BASE_URL": settings.HITL_BASE_URL,
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
         "PYTHONUNBUFFERED": "1",
+        # Threads that allocate in arenas of their own never give them back.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
     }
     # Celery warns of root on each start; in a container there is nobody else to be.
     quiet = {**environment, "PYTHONWARNINGS": "ignore:::celery.platforms"}
@@ -165,8 +167,8 @@ def _children(host: str, port: int) -> list[Child]:
         Child(
             "web server",
             [
-                *python, "gunicorn", "hitl.wsgi", "--bind", address, "--preload", "--no-control-socket",
-                "--workers", str(WEB_PROCESSES), "--worker-class", "gthread", "--threads", str(WEB_THREADS),
+                *python, "gunicorn", "hitl.wsgi", "--bind", address, "--no-control-socket",
+                "--workers", str(WEB_PROCESSES), "--worker-class", "hitl.worker.Worker", "--threads", str(WEB_THREADS),
                 "--graceful-timeout", "5", "--log-level", "warning",
             ],
             environment,
@@ -179,7 +181,7 @@ def _children(host: str, port: int) -> list[Child]:
             ],
             quiet,
         ),
-        Child("beat", [*celery, "beat"], quiet),
+        Child("beat", [*python, "celery", "--app", "hitl.beat", "--quiet", "beat"], quiet),
     ]  # fmt: skip
 
 

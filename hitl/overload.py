@@ -1,0 +1,67 @@
+"""Load shedding: whoever has waited too long for his turn is told at once to come again, which costs next to nothing.
+
+Without it, everybody waits longer and longer, until all that is answered is answered too late. How long a request has
+waited is known to our gunicorn worker (hitl/worker.py), and to a proxy in front that writes `X-Request-Start: t=<epoch
+seconds>`, which also sees the wait for a free process. Liveness and readiness are never shed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from django.conf import settings
+
+from core.requests import is_trusted_proxy
+
+RETRY_SECONDS: Final = 2
+NEVER_SHED: Final = frozenset({"/livez", "/readyz"})
+BODY: Final = json.dumps(
+    {
+        "type": "urn:hitl:problem:overloaded",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "More is asked than can be answered in time. Nothing was done; ask again in some seconds.",
+        "code": "overloaded",
+    }
+).encode()
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+# When the request that this thread serves was ready to be served (monotonic seconds); None: unknown.
+ready_since: ContextVar[float | None] = ContextVar("ready_since", default=None)
+
+
+def waited(environ: Environ) -> float:
+    """Seconds for which the request waited before anybody looked at it."""
+    since = ready_since.get()
+    here = 0.0 if since is None else time.monotonic() - since
+    told = environ.get("HTTP_X_REQUEST_START", "")
+    if told.startswith("t=") and is_trusted_proxy(environ.get("REMOTE_ADDR", "")):
+        try:
+            return max(here, time.time() - float(told[2:]))
+        except ValueError:
+            return here
+    return here
+
+
+def shedding(application: Application) -> Application:
+    """`application`, but for those who waited longer than HITL_MAX_WAIT_SECONDS."""
+
+    def serve(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        limit: float = settings.HITL_MAX_WAIT_SECONDS
+        if not limit or waited(environ) <= limit or environ.get("PATH_INFO") in NEVER_SHED:
+            return application(environ, start_response)
+        headers = [
+            ("Content-Type", "application/problem+json"),
+            ("Content-Length", str(len(BODY))),
+            ("Retry-After", str(RETRY_SECONDS)),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response("503 Service Unavailable", headers)
+        return [BODY]
+
+    return serve
