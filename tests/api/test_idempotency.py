@@ -27,6 +27,7 @@ LIFE: Final = [
     ("ana", "release", {"reason": "lunch"}),
     ("sam", "assign", {"assigned_to": "ana"}),
     ("sam", "escalate", {"reason": "late"}),
+    ("ana", "claim", {}),  # taken back from her: a decision without a new look would be refused
     ("ana", "complete", {"resolution": "approved"}),
 ]
 
