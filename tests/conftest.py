@@ -173,7 +173,7 @@ def _no_session_left_behind(django_db_setup: None, django_db_blocker: Any) -> It
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Code that asks no database is tested once, in the pass on SQLite."""
+    """What does not use the pass's own database is tested once, in the pass on SQLite."""
     if connections["default"].vendor != "postgresql":
         return
     pure = [item for item in items if not _asks_the_database(item)]
@@ -183,7 +183,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _asks_the_database(item: pytest.Item) -> bool:
-    if item.path.relative_to(item.config.rootpath).parts[1] not in ("unit", "examples", "architecture"):
+    if item.path.relative_to(item.config.rootpath).parts[1] not in (
+        "unit",
+        "examples",
+        "architecture",
+        "faults",
+        "jobs",
+    ):
         return True
     fixtures = getattr(item, "fixturenames", [])
     return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)

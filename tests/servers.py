@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -84,6 +85,74 @@ def redis_server() -> Iterator[str]:
         _running(_run_as(None, command, folder), client.ping, folder / "server.log"),
     ):
         yield url
+
+
+@dataclass
+class Breakable:
+    """A server of a test's own, to be killed and started again on the same port."""
+
+    url: str
+    command: Sequence[object]
+    account: pwd.struct_passwd | None
+    folder: Path
+    answers: Callable[[], object]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = _run_as(self.account, self.command, self.folder)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.answers()
+                return
+            except (psycopg.OperationalError, redis.RedisError) as error:
+                if time.monotonic() > deadline:
+                    raise NoServerError((self.folder / "server.log").read_text(errors="replace")[-400:]) from error
+            time.sleep(0.05)
+
+    def stop(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(60)
+
+
+@contextlib.contextmanager
+def postgres_to_break() -> Iterator[Breakable]:
+    """A PostgreSQL of its own that keeps what was committed over an immediate stop (SIGQUIT)."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        raise NoServerError("PostgreSQL: install postgresql.")
+    account = _unprivileged_account()
+    with _folder("hitl-postgres-", account) as folder:
+        made = [binaries / "initdb", "-D", folder / "data", "-U", "hitl", "-A", "trust", "-E", "UTF8", "-N"]
+        _run_as(account, made, folder).wait()
+        port = free_port()
+        command = [binaries / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder]
+        url = f"postgresql://hitl@127.0.0.1:{port}/postgres"
+        server = Breakable(url, command, account, folder, lambda: psycopg.connect(url, connect_timeout=2).close())
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def redis_to_break() -> Iterator[Breakable]:
+    """A Redis of its own that forgets everything when it is killed."""
+    binary = redis_binary()
+    if binary is None:
+        raise NoServerError("Redis: install redis-server.")
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with _folder("hitl-redis-", None) as folder, redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+        server = Breakable(url, command, None, folder, client.ping)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop(signal.SIGINT)
 
 
 def postgres_binaries() -> Path | None:

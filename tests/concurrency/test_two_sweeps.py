@@ -19,9 +19,10 @@ from tasks_app import timers
 from tasks_app.models import FiredStep, HumanTask, SLAPolicy, TaskEvent
 from tasks_app.services import StepSpec, save_policy, steps
 from tests.cast import NewTaskFactory
+from tests.profile import scaled
 
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-TASKS = 60
+TASKS = scaled("SLAS", 60, 1000)
 SKEW = timedelta(seconds=30)
 STEPS = [
     StepSpec("warn", at_percent=50),

@@ -1,7 +1,5 @@
 """What may go wrong between an event and its receiver: crashes, twins, receivers that hang, brokers that are away."""
 
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -10,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.db.models import Q
 from pytest_django import Settings
 
@@ -148,35 +146,6 @@ def test_it_would_count_it_without_the_check_of_the_lease(
     monkeypatch.setattr(outcomes, "_write_failed", unchecked)
     with pytest.raises(AssertionError):
         late_outcome(make_task, endpoint_at)
-
-
-@pytest.mark.slow
-def test_it_loses_nothing_to_kills_in_the_middle(make_task: NewTaskFactory, endpoint_at: EndpointFactory) -> None:
-    command = [sys.executable, "-m", "tests.faults.drain_process", str(connection.settings_dict["NAME"]), "1.0"]
-    with receiving(otherwise=Answer(after=PATIENCE)) as receiver:
-        endpoint_at(receiver.url, event_types=CREATED)
-        for _ in range(30):
-            make_task()
-        for kills in range(1, 4):
-            before = len(receiver.messages)
-            process = subprocess.Popen(command)
-            try:
-                arrived = wait_until(lambda before=before: len(receiver.messages) >= before + 3)  # type: ignore[misc]
-            finally:
-                process.kill()
-                process.wait()
-            assert arrived, f"nothing was being sent at kill {kills}"
-        assert not Delivery.objects.exclude(status="pending").exists()
-        receiver.otherwise = Answer()
-        with clock.at(clock.now() + timedelta(minutes=1)):
-            relay.drain()
-        assert set(Delivery.objects.values_list("status", flat=True)) == {"sent"}
-        bodies: dict[str, set[bytes]] = {}
-        for message in receiver.messages:
-            bodies.setdefault(message.id, set()).add(message.body)
-    assert len(bodies) == 30
-    assert all(len(found) == 1 for found in bodies.values())
-    assert len(receiver.messages) > 30, "the kills hit nothing"
 
 
 @pytest.fixture

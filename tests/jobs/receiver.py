@@ -18,6 +18,7 @@ class Message:
     headers: Mapping[str, str]
     body: bytes
     at: float
+    path: str = "/"
 
     @property
     def id(self) -> str:
@@ -71,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.take(Message(headers, body, time.monotonic()))
+        answer = self.server.take(Message(headers, body, time.monotonic(), self.path))
         if answer.after:
             self.server.released.wait(answer.after)
         self.send_response(answer.status)
