@@ -18,6 +18,7 @@
     words[word.dataset.word] = word.textContent;
   }
 
+  const AHEAD = 2;
   let current = null; // the card on screen: {task, version, name, el, claimed}
   const ahead = []; // cards in the page that are not shown yet, the next one first
   const passed = []; // cards that were left with j, the latest last
@@ -176,11 +177,12 @@
     return [...new Set(cards.map((card) => card.task))];
   }
 
-  // Fetch the card after this one; nobody is told, nothing is claimed.
+  // Fetch the cards after this one, so that a quick key or a slow line meets no gap; nothing is claimed.
   function preload() {
-    if (ahead.length || asking) {
+    if (ahead.length >= AHEAD || asking) {
       return asking || Promise.resolve();
     }
+    let hasMore = false;
     const query = new URLSearchParams(deck.dataset.query);
     query.set("not", inHand().slice(0, 100).join(","));
     asking = ask(`${deck.dataset.cardUrl}?${query}`)
@@ -191,11 +193,15 @@
           card.el.hidden = true;
           stage.append(card.el);
           ahead.push(card);
+          hasMore = true;
         }
       })
       .catch((error) => tell(error.message))
       .finally(() => {
         asking = null;
+        if (hasMore) {
+          preload();
+        }
       });
     return asking;
   }
