@@ -1,4 +1,4 @@
-/* Names for fields that a library draws without one: the search field of a choice takes the label of its field. */
+/* Names for what a library draws without one, or with a wrong one: search fields of choices, icons before links. */
 (function () {
   "use strict";
 
@@ -14,8 +14,19 @@
     }
   }
 
+  // An icon is drawn by its name in words, which nobody wants read out before the link's own.
+  function hush(root) {
+    for (const icon of root.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) {
+      const around = icon.closest("a, button");
+      if (around && (around.getAttribute("aria-label") || around.textContent.trim() !== icon.textContent.trim())) {
+        icon.setAttribute("aria-hidden", "true");
+      }
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     label(document);
+    hush(document);
     new MutationObserver(function () {
       label(document);
     }).observe(document.body, { childList: true, subtree: true });

@@ -41,9 +41,9 @@ def labelled(description: str | Promise, tones: dict[str, str]) -> Callable[[Col
 class AskFirst(Exception):
     """Raised inside the admin's transaction, before anything is written: this change has consequences to confirm."""
 
-    def __init__(self, consequences: list[str]) -> None:
+    def __init__(self, consequences: list[str], row: str) -> None:
         super().__init__(consequences)
-        self.consequences = consequences
+        self.consequences, self.row = consequences, row
 
 
 def confirmation_page(request: HttpRequest, *, title: str, consequences: list[str], back_url: str) -> HttpResponse:
@@ -96,7 +96,7 @@ class CatalogAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
             formsets, _inlines = self._create_formsets(request, form.instance, change=True)
             consequences = self.consequences(request, form, formsets) if all_valid(formsets) else []
             if consequences:
-                raise AskFirst(consequences)
+                raise AskFirst(consequences, str(form.instance))
         return super().save_form(request, form, change)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -105,7 +105,7 @@ class CatalogAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
                 response: HttpResponse = super().changeform_view(request, *args, **kwargs)
                 return response
         except AskFirst as asked:
-            title = _("Really change %(what)s?") % {"what": self.opts.verbose_name}
+            title = _("Really change %(what)s?") % {"what": asked.row}
             back_url = request.get_full_path()
             return confirmation_page(request, title=title, consequences=asked.consequences, back_url=back_url)
 

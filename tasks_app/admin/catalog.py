@@ -53,6 +53,10 @@ class TaskTypeForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     def clean_resolution_schema(self) -> dict[str, Any]:
         return checked_schema(self.cleaned_data["resolution_schema"])
 
+    def clean_instructions(self) -> str:
+        """Browsers send line ends of their own, which would look like a change."""
+        return str(self.cleaned_data["instructions"]).replace("\r\n", "\n")
+
     def clean_safe_fields(self) -> list[str]:
         value = self.cleaned_data["safe_fields"]
         if not (isinstance(value, list) and all(isinstance(name, str) for name in value)):

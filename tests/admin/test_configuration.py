@@ -82,6 +82,12 @@ def test_it_asks_nothing_about_harmless_changes(make_task: NewTaskFactory, clien
     assert change(client, TEAM, name="Creatives").status_code == 302
 
 
+def test_it_takes_a_browsers_line_ends_for_no_change(client_for: ClientFor) -> None:
+    before = TaskType.objects.get(pk="creative_approval").instructions
+    assert change(client_for("root"), TYPE, instructions=before.replace("\n", "\r\n"), label="X").status_code == 302
+    assert TaskType.objects.get(pk="creative_approval").instructions == before
+
+
 def test_it_asks_before_a_team_loses_people_or_work(
     make_task: NewTaskFactory, client_for: ClientFor, ana: Actor, people: dict[str, User]
 ) -> None:

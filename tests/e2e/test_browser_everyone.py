@@ -149,3 +149,33 @@ def test_it_shows_times_in_the_zone_of_the_browser(
     assert "+0545" in (page.locator(".c-task-labels time").get_attribute("title") or "")
     assert page.locator("html").get_attribute("lang") == "de"
     context.close()
+
+
+def test_it_shows_an_administrator_what_a_change_would_do(
+    live_server: Any, page: Page, make_task: NewTaskFactory, people: Any
+) -> None:
+    make_task()
+    sign_in(page, live_server.url, "root")
+    address = f"{live_server.url}/admin/tasks_app/tasktype/creative_approval/change/"
+    page.goto(address)
+    preview = page.locator("[data-preview]")
+    page.get_by_label("Question").fill("May it run at night?")
+    page.get_by_label("Instructions").fill("Look **twice**.")
+    expect(preview.locator("strong", has_text="twice")).to_be_visible()
+    expect(preview).to_contain_text("May it run at night?")
+    page.get_by_label("Rejected").uncheck()
+    expect(preview.get_by_text("Reject")).to_have_count(0)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="This is what would happen")).to_be_visible()
+    expect(page.get_by_text("also not the 1 open task of this type")).to_be_visible()
+    page.get_by_role("link", name="Leave it as it is").click()
+    expect(page.get_by_label("Question")).to_have_value("May this creative run?")
+    page.get_by_label("Rejected").uncheck()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Yes, change it").click()
+    page.wait_for_url("**/tasktype/")
+    page.goto(address)
+    expect(page.get_by_label("Rejected")).not_to_be_checked()
+    page.get_by_role("link", name="History", exact=True).click()
+    expect(page.locator(".c-history")).to_contain_text("root changed it")
+    expect(page.get_by_role("link", name="Audit log", exact=True)).to_be_visible()
