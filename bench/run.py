@@ -157,7 +157,6 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
             "naive": fill.open_tasks(urls["naive"][plan.sizes[-1]], stock.TABLE),
             "ours": fill.open_tasks(crowded, "tasks_app_humantask"),
         }
-    report.check_floors(figures)
     by = "pgbench" if server.pgbench else "psycopg (no pgbench was found)"
     facts: dict[str, object] = {
         "database": server.description,
@@ -180,6 +179,13 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
             f"Growth is the time at this size over the time at {plan.sizes[0]:,}."
         ),
     }
+    try:
+        report.check_floors(figures)
+    except report.WeakOpponentError:
+        say(
+            began, f"not written:\n{report.markdown(figures, {'date': 'now', 'machine_text': 'this machine', **facts})}"
+        )
+        raise
     return report.write(figures, facts, into_docs=into_docs)
 
 

@@ -243,6 +243,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "roll-up": {"task": "tasks_app.jobs.roll_up", "schedule": 15.0, "options": {"expires": 60}},
+    "retire": {"task": "tasks_app.jobs.retire", "schedule": 3600.0, "options": {"expires": 1800}},
     "tidy-up": {"task": "tasks_app.jobs.tidy_up", "schedule": 3600.0, "options": {"expires": 1800}},
 }
 

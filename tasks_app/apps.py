@@ -25,5 +25,6 @@ class TasksAppConfig(AppConfig):
         auditlog.register(models.Team, m2m_fields={"task_types", "principals"})
         for promise in (models.BusinessCalendar, models.SLAPolicy, models.SLAStep):
             auditlog.register(promise)
+        auditlog.register(models.RetentionPolicy, exclude_fields=["reached"])
         auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"], m2m_fields={"principals"})
         auditlog.register(models.User, exclude_fields=["password", "last_login"], m2m_fields={"groups"})

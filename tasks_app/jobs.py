@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from core import clock
-from tasks_app import housekeeping, metrics, services, summaries, timers
+from tasks_app import housekeeping, metrics, retention, services, summaries, timers
 from tasks_app.actors import system_actor
 from tasks_app.trail import checkpoints
 
@@ -28,6 +28,11 @@ def recompute_deadlines() -> None:
 @shared_task(ignore_result=True)
 def tidy_up() -> None:
     housekeeping.tidy_up()
+
+
+@shared_task(ignore_result=True)
+def retire() -> None:
+    retention.run(system_actor())
 
 
 @shared_task(ignore_result=True)

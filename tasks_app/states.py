@@ -78,6 +78,7 @@ class EventType(TextChoices):
     DECISION_TAKEN_BACK = "task.decision_taken_back", _("Decision taken back")
     DECISION_CANCELLED = "task.decision_cancelled", _("Decision not carried out")
     SKIPPED = "task.skipped", _("Skipped")
+    REMOVED = "task.removed", _("Left by retention")
     RETURN_WARNED = "task.return_warned", _("Untouched: warning")
 
 

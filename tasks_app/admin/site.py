@@ -56,6 +56,7 @@ _LINKS: Final[list[Link]] = [
     Link(_("Deadline policies"), "timer", "tasks_app_slapolicy_changelist", _sees_promises),
     Link(_("Calendars"), "calendar_month", "tasks_app_businesscalendar_changelist", _sees_promises),
     Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal")),
+    Link(_("Retention"), "auto_delete", "tasks_app_retentionpolicy_changelist", _may_view("retentionpolicy")),
     Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken")),
     Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees),
 ]

@@ -129,6 +129,7 @@ def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> 
         EventType.DECISION_TAKEN_BACK: _("took the decision back"),
         EventType.DECISION_CANCELLED: _("stopped a decision that was waiting"),
         EventType.SKIPPED: _("skipped it"),
+        EventType.REMOVED: _("left by retention"),
         EventType.RETURN_WARNED: _("warned that it goes back to the queue"),
     }
     return sentences[kind]

@@ -7,6 +7,7 @@ from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
 from tasks_app.models.people import User
 from tasks_app.models.presence import TaskPresence
+from tasks_app.models.retention import RetentionPolicy
 from tasks_app.models.sealed import SealedDetail
 from tasks_app.models.sla import BusinessCalendar, FiredStep, SLAPolicy, SLARevision, SLAStep
 from tasks_app.models.staged import StagedDecision
@@ -28,6 +29,7 @@ __all__ = [
     "Mention",
     "Phrase",
     "Principal",
+    "RetentionPolicy",
     "SLAPolicy",
     "SLARevision",
     "SLAStep",

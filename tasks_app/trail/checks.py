@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks_app import chain
+from tasks_app.states import EventType
 from tasks_app.trail.checkpoints import NOTHING, Sent, signature_flaw
 from tasks_app.trail.rows import AuditEntry, EventRow, sha256
 
@@ -66,6 +67,15 @@ def head(last: EventRow, seq: int, event_hash: str) -> Iterator[Finding]:
         yield Finding("head", "this event is missing: the task points at it", last.task_id, seq)
     elif (seq, event_hash) != (last.seq, last.hash):
         yield Finding("head", "the task does not know this event as its last", last.task_id, last.seq)
+
+
+def kept(last: EventRow, is_kept: bool) -> Iterator[Finding]:
+    """The task's row is there; or its last event says that it left by retention, and it is not."""
+    removed = last.type == EventType.REMOVED
+    if not is_kept and not removed:
+        yield Finding("kept", "the task is gone, and no event says that it left", last.task_id, last.seq)
+    elif is_kept and removed:
+        yield Finding("kept", "the task is here, although it left", last.task_id, last.seq)
 
 
 def eventless(task_id: str) -> Iterator[Finding]:

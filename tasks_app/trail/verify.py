@@ -118,6 +118,7 @@ def _batch(report: Report, batch: Sequence[Sequence[EventRow]], leaves: bytearra
                 leaves[32 * event.position : 32 * event.position + 32] = bytes.fromhex(leaf(computed, own))
             previous = event
         task = tasks.get(group[0].task_id)
+        report.add(checks.kept(group[-1], task is not None))
         if task is not None:
             report.add(checks.head(group[-1], task["last_event_seq"], task["last_event_hash"]))
             report.add(checks.row(group[-1], _told(group), task))

@@ -1,0 +1,119 @@
+"""Ended tasks leave after their time: the row, its sealed originals, and what hangs on it. Its trail stays.
+
+A task leaves in three steps: it is written to a file, if its policy says so; its chain gets a last event,
+`task.removed`; and in the same transaction its row goes. Events, audit entries and checkpoints stay as they are, so the
+trail verifies, and a task whose row is gone without that event is found (tasks_app/trail). What is told of past work
+(tasks_app/summaries.py) stays too. A task that another one follows stays as long as that one.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from core import clock
+from tasks_app import chain, events
+from tasks_app.actors import Actor
+from tasks_app.models import FiredStep, HumanTask, RetentionPolicy, TaskEvent
+from tasks_app.models.task import TaskQuerySet
+from tasks_app.states import EventType
+from tasks_app.trail.rows import event_rows, plain_rows
+
+BATCH: Final = 200
+BATCHES: Final = 50  # of one run of the job
+SHOWN_UP_TO: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would leave now: how many tasks, counted up to SHOWN_UP_TO, and when the first and last of them ended."""
+
+    number: int
+    first: datetime | None
+    last: datetime | None
+
+
+def folder() -> Path:
+    return Path(settings.HITL_HOME) / "retention"
+
+
+def leaving(policy: RetentionPolicy, now: datetime) -> TaskQuerySet:
+    """The tasks whose time is over, the oldest first."""
+    tasks = HumanTask.objects.filter(
+        completed_at__lt=now - timedelta(days=policy.days), task_type=policy.task_type_id, followers__isnull=True
+    )
+    if policy.reached is not None:
+        tasks = tasks.filter(completed_at__gte=policy.reached)
+    return tasks.order_by("completed_at", "task_id")
+
+
+def preview(policy: RetentionPolicy, now: datetime) -> Preview:
+    ends = list(leaving(policy, now).values_list("completed_at", flat=True)[:SHOWN_UP_TO])
+    return Preview(len(ends), ends[0], ends[-1]) if ends else Preview(0, None, None)
+
+
+def run(actor: Actor, *, batches: int = BATCHES, batch: int = BATCH) -> int:
+    """Let go what has to go, at most `batches` times `batch` tasks of each type; return how many left."""
+    gone = 0
+    for policy in RetentionPolicy.objects.filter(is_active=True).order_by("pk"):
+        for _number in range(batches):
+            tasks = list(leaving(policy, clock.now())[:batch])
+            if not tasks:
+                break
+            gone += _let_go(policy, tasks, actor)
+    return gone
+
+
+def _let_go(policy: RetentionPolicy, tasks: Sequence[HumanTask], actor: Actor) -> int:
+    """Export outside the transaction; then let go those that nobody touched since."""
+    seen = {task.pk: task.last_event_seq for task in tasks}
+    if policy.export_first:
+        _export(policy, list(seen))
+    with transaction.atomic():
+        locked = HumanTask.objects.select_for_update(of=("self",)).filter(pk__in=seen).order_by("pk")
+        untouched = [task for task in locked if task.last_event_seq == seen[task.pk]]
+        now = clock.now()
+        for task in untouched:
+            reason = _("kept for %(days)d days after its end") % {"days": policy.days}
+            events.record(task, EventType.REMOVED, actor, at=now, before=events.state_of(task), reason=reason)
+        keys = [task.pk for task in untouched]
+        FiredStep.objects.filter(task__in=keys).delete()
+        HumanTask.objects.filter(pk__in=keys).delete()
+        followed = {task.follows_id for task in untouched if task.follows_id}
+        # What a task that left had followed may go with the next batch, although it ended earlier.
+        earliest = HumanTask.objects.filter(pk__in=followed).order_by("completed_at").values_list("completed_at")[:1]
+        ends = [tasks[-1].completed_at, *(end for (end,) in earliest)]
+        RetentionPolicy.objects.filter(pk=policy.pk).update(reached=min(end for end in ends if end is not None))
+    policy.refresh_from_db(fields=["reached"])
+    return len(untouched)
+
+
+def _export(policy: RetentionPolicy, keys: Sequence[str]) -> None:
+    """Append the tasks and their events to the file of the day and type, and wait for the disk."""
+    folder().mkdir(mode=0o700, exist_ok=True)
+    path = folder() / f"{clock.now():%Y-%m-%d}-{policy.task_type_id}.jsonl"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+        for line in _lines(keys):
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lines(keys: Sequence[str]) -> Iterator[dict[str, Any]]:
+    names = [field.attname for field in HumanTask._meta.concrete_fields]
+    told: dict[str, list[dict[str, Any]]] = {}
+    for event in event_rows(TaskEvent.objects.filter(task_id__in=list(keys)).order_by("task_id", "seq")):
+        fields = event._asdict()
+        del fields["outbox_id"]
+        fields |= {"at": chain.moment(event.at), "snapshot": bytes(event.snapshot).decode("utf-8", "surrogateescape")}
+        told.setdefault(event.task_id, []).append(fields)
+    for row in plain_rows(HumanTask.objects.filter(pk__in=list(keys)), names):
+        yield {"kind": "task", "task": row, "events": told.get(row["task_id"], [])}
