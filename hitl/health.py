@@ -11,7 +11,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from core import clock
 from hitl import checks
+from tasks_app.metrics import silent_for
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -29,7 +31,7 @@ class HealthMiddleware:
             reason = why_not_ready()
             if reason:
                 return JsonResponse({"status": "not ready", "reason": reason}, status=503)
-            return JsonResponse({"status": "ready"})
+            return JsonResponse({"status": "ready", **warnings()})
         return self.get_response(request)
 
 
@@ -48,6 +50,17 @@ def why_not_ready() -> str | None:
     except DatabaseError:
         return "The database cannot be reached."
     return None
+
+
+def warnings() -> dict[str, str]:
+    """What is wrong beside this process: it serves, so it is ready; but a dead beat tells nobody by itself."""
+    try:
+        silent = silent_for(clock.now())
+    except DatabaseError:
+        return {}
+    if silent is None:
+        return {}
+    return {"warning": f"Timers have not run for {int(silent.total_seconds())} s: beat or the worker is gone."}
 
 
 class _Schema:

@@ -9,12 +9,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from core import clock, crypto
 from core.ids import new_id
 from notifications import letters
-from notifications.channels import address_of, of_people
+from notifications.channels import address_of, language_of, of_people, zone_of
 from notifications.models import FOR_PEOPLE, Channel, Endpoint, first_choice
 from notifications.services import Tested, audited, cancel, check_known, check_reachable, manages_all, tested
 from tasks_app.actors import Actor
@@ -176,9 +177,9 @@ def send_test(slug: str, actor: Actor) -> Tested:
     if not address:
         return Tested(delivered=False, error=_("There is no mail address; an administrator can add it."))
     kind, message_id = of_people()[endpoint.format], new_id("msg_")
-    zone = "UTC" if channel.person is None else channel.person.time_zone
-    letter = letters.test_letter(now, zone, f"{settings.HITL_BASE_URL}{queue_url()}")
-    body = kind.write(letter, message_id, address, now)
+    with translation.override(language_of(channel.person)):
+        letter = letters.test_letter(now, zone_of(channel.person), f"{settings.HITL_BASE_URL}{queue_url()}")
+        body = kind.write(letter, message_id, address, now)
     return tested(kind, kind.parcel(message_id, body, endpoint, endpoint.live_secrets(now), now))
 
 

@@ -1,11 +1,14 @@
 """Background jobs: a shell around the relay, and the nudge that wakes a worker after a commit."""
 
+import logging
 from typing import Any, Final
 
 from celery import Celery, current_app, shared_task
 
-from notifications import relay
+from notifications import alerts, relay
 from notifications.nudge import Nudger
+
+log = logging.getLogger(__name__)
 
 # A broker that is away or hangs costs one short try: the sweep finds what a nudge missed.
 _IMPATIENT: Final[dict[str, Any]] = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "max_retries": 0}
@@ -13,6 +16,11 @@ _IMPATIENT: Final[dict[str, Any]] = {"socket_connect_timeout": 0.5, "socket_time
 
 @shared_task(ignore_result=True)
 def drain() -> None:
+    try:
+        alerts.watch()
+    except Exception:
+        # The watch must not stop the mail: what it wanted to say is said by the next one.
+        log.exception("the alert rules could not be looked at")
     relay.drain()
 
 

@@ -6,11 +6,14 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from core import clock
 from notifications import selectors
 from notifications.models import Delivery
 from notifications.services import manages_all
 from tasks_app.actors import Actor
 from tasks_app.admin.home import Card
+from tasks_app.admin.texts import span
+from tasks_app.metrics import silent_for
 from tasks_app.models import HumanTask
 from tasks_app.registries import Note
 
@@ -32,6 +35,26 @@ def endpoints_card(actor: Actor) -> Card | None:
         return None
     url = reverse("admin:notifications_endpoint_changelist")
     return Card(_("Failing receivers"), str(count), _("webhook endpoints"), url, "orange")
+
+
+def silence_card(actor: Actor) -> Card | None:
+    """For everybody: timers that do not run. Asked of the database by this very page, so that no job has to live."""
+    silent = silent_for(clock.now())
+    if silent is None:
+        return None
+    return Card(
+        _("Timers are silent"), span(silent), _("nothing escalates or expires; beat or worker is gone"), "", "red"
+    )
+
+
+def alerts_card(actor: Actor) -> Card | None:
+    """For those who oversee: the open alerts."""
+    count = selectors.count_open_alerts() if actor.is_person and actor.grants.sees_everything else 0
+    if not count:
+        return None
+    figure = f"{count - 1}+" if count == selectors.COUNTED_TO else str(count)
+    url = f"{reverse('admin:notifications_alert_changelist')}?open=1"
+    return Card(_("Open alerts"), figure, _("what the rules found"), url, "red")
 
 
 def undelivered_notes(task: HumanTask, actor: Actor) -> Sequence[Note]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from django.db.models import Min, Q
 
-from notifications.models import Delivery, Endpoint
+from notifications.models import Alert, Delivery, Endpoint
 from notifications.models import DeliveryQuerySet as Deliveries
 from notifications.models import EndpointQuerySet as Endpoints
 from tasks_app.models import EventOutbox
@@ -32,6 +32,11 @@ def undelivered_outcomes_of(task_id: str) -> Deliveries:
 def count_undelivered_outcomes() -> int:
     """How many outcomes did not arrive, counted to `COUNTED_TO`."""
     return len(Delivery.objects.undelivered_outcomes().values_list("pk", flat=True)[:COUNTED_TO])
+
+
+def count_open_alerts() -> int:
+    """How many alerts are open, counted to `COUNTED_TO`."""
+    return len(Alert.objects.filter(closed_at__isnull=True).order_by().values_list("pk", flat=True)[:COUNTED_TO])
 
 
 def troubled_endpoints() -> Endpoints:

@@ -17,6 +17,8 @@ from tasks_app.states import WAITING, Status
 from tasks_app.summaries import BOUNDS
 
 PERIOD: Final = timedelta(days=7)
+SILENT_AFTER: Final = timedelta(minutes=2)
+"""Sweeps come every few seconds: after this long without one, beat or the worker is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,20 @@ def age_of_sweep(now: datetime) -> float | None:
     """Seconds since timers were last swept: whether beat and worker live. None: never yet."""
     swept = SummaryHead.objects.values_list("swept_at", flat=True).filter(pk=1).first()
     return None if swept is None else (now - swept).total_seconds()
+
+
+def silent_for(now: datetime) -> timedelta | None:
+    """For how long timers should have been swept and were not; None while all is well.
+
+    Asked of the database, not of a job: a dead beat tells nobody. Before the first sweep, what counts is a timer that
+    is due.
+    """
+    age = age_of_sweep(now)
+    if age is None:
+        due = HumanTask.objects.filter(next_timer_at__lt=now - SILENT_AFTER).order_by("next_timer_at")
+        first = due.values_list("next_timer_at", flat=True).first()
+        return None if first is None else now - first
+    return timedelta(seconds=age) if age > SILENT_AFTER.total_seconds() else None
 
 
 def note_sweep(now: datetime) -> None:

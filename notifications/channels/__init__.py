@@ -3,7 +3,7 @@
 from typing import Final
 
 from notifications.channels.base import HIDDEN, Channel, Parcel
-from notifications.channels.people import ChannelOfPeople, Email, Slack, address_of
+from notifications.channels.people import ChannelOfPeople, Email, Slack, address_of, language_of, zone_of
 from notifications.channels.webhook import AdContextProtocol, Webhook
 from notifications.models import Endpoint
 from notifications.payloads import flat, standard
@@ -31,5 +31,7 @@ __all__ = [
     "Parcel",
     "Webhook",
     "address_of",
+    "language_of",
     "of_people",
+    "zone_of",
 ]

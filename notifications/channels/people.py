@@ -22,6 +22,7 @@ from notifications.channels.webhook import JSON
 from notifications.letters import Letter
 from notifications.models import Endpoint
 from notifications.payloads import News
+from tasks_app.models import User
 
 TIMEOUT: Final = 15.0
 
@@ -148,6 +149,16 @@ def _hand_over(server: smtplib.SMTP, parcel: Parcel) -> tuple[int, bytes]:
             server.rset()
             break
     return code, answer
+
+
+def zone_of(person: User | None) -> str:
+    """The zone in which times are told: a person's own, if one was chosen."""
+    return "UTC" if person is None else person.time_zone or "UTC"
+
+
+def language_of(person: User | None) -> str:
+    """The language in which a message is written."""
+    return settings.LANGUAGE_CODE if person is None else person.language or settings.LANGUAGE_CODE
 
 
 def address_of(endpoint: Endpoint) -> str:

@@ -145,19 +145,17 @@ def _in_turn(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> lis
     the endpoint is compared here: the index by task is then the only one that fits.
     """
     first: dict[str, tuple[int, datetime | None]] = {}
-    tasks = {row.task_id for row in rows if row.task_id}
-    waiting = Delivery.objects.filter(
-        task_id__in=tasks,
-        status=Delivery.Status.PENDING,
-        attempts__lt=ORDERED_TRIES,
-    )
-    for task_id, seq, at, endpoint_id in waiting.values_list("task_id", "seq", "next_attempt_at", "endpoint_id"):
-        if endpoint_id == endpoint.pk and seq < first.get(task_id, (seq + 1, None))[0]:
-            first[task_id] = (seq, at)
+    waiting = Delivery.objects.filter(status=Delivery.Status.PENDING, attempts__lt=ORDERED_TRIES)
+    for column, thread in (("task_id", {row.task_id for row in rows}), ("alert_id", {row.alert_id for row in rows})):
+        known = thread - {"", None}
+        earlier = waiting.filter(**{f"{column}__in": known}) if known else waiting.none()
+        for key, seq, at, endpoint_id in earlier.values_list(column, "seq", "next_attempt_at", "endpoint_id"):
+            if endpoint_id == endpoint.pk and seq < first.get(key, (seq + 1, None))[0]:
+                first[key] = (seq, at)
     in_turn: list[Delivery] = []
     put_off: dict[datetime, list[str]] = defaultdict(list)
     for row in rows:
-        seq, at = first.get(row.task_id, (row.seq, None))
+        seq, at = first.get(row.task_id or row.alert_id or "", (row.seq, None))
         if seq >= row.seq:
             in_turn.append(row)
         elif at is not None and at > now:

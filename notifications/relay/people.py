@@ -14,11 +14,12 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import translation
 
 from core import clock
 from notifications import letters
 from notifications.audience import Entitlement
-from notifications.channels import address_of, of_people
+from notifications.channels import address_of, language_of, of_people, zone_of
 from notifications.letters import About, Cause, Letter
 from notifications.models import Delivery, Endpoint
 from notifications.payloads import News
@@ -68,9 +69,9 @@ def let_out(draft: Delivery, *, enabled: bool, room: bool, now: datetime) -> Non
         draft.status, draft.next_attempt_at = Status.HELD, None
 
 
-def room_for(endpoint: Endpoint, now: datetime) -> bool:
-    """Whether the channel may let out another message now."""
-    return _let_out(endpoint, now) < BURST
+def room_for(endpoint: Endpoint, now: datetime) -> int:
+    """How many messages the channel may still let out now."""
+    return BURST - _let_out(endpoint, now)
 
 
 def _let_out(endpoint: Endpoint, now: datetime) -> int:
@@ -125,13 +126,14 @@ def write(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> list[D
     secretary = _Secretary(endpoint, now)
     secretary.read(rows)
     ready, moot = [], []
-    for row in rows:
-        letter = secretary.letter(row) if address else None
-        if letter is None:
-            moot.append(row.pk)
-            continue
-        row.keep(channel.write(letter, row.message_id, address, now), sealed=False)
-        ready.append(row)
+    with translation.override(language_of(endpoint.channel.person)):
+        for row in rows:
+            letter = secretary.letter(row) if address else None
+            if letter is None:
+                moot.append(row.pk)
+                continue
+            row.keep(channel.write(letter, row.message_id, address, now), sealed=False)
+            ready.append(row)
     Delivery.objects.bulk_update(ready, ["body"])
     if moot:
         Delivery.objects.filter(pk__in=moot).update(status=Status.CANCELLED, next_attempt_at=None)
@@ -146,7 +148,7 @@ class _Secretary:
         self._endpoint, self._now = endpoint, now
         self._entitlement = Entitlement()
         person = endpoint.channel.person
-        self._zone = "UTC" if person is None else person.time_zone
+        self._zone = zone_of(person)
         self._folded: dict[str, list[Delivery]] = defaultdict(list)
         self._tasks: dict[str, HumanTask] = {}
         self._events: dict[str, TaskEvent] = {}

@@ -1,12 +1,18 @@
 """/livez and /readyz answer probes; /livez whatever the database does."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from core import clock
 from hitl import health
+from tasks_app.metrics import note_sweep
+from tasks_app.models import HumanTask
+from tests.cast import NewTaskFactory
 
 # What a load balancer sends: an address of its own as Host.
 PROBE = {"host": "10.1.2.3:8000"}
@@ -80,5 +86,25 @@ def test_it_looks_at_the_migrations_once(
     client: Client, fresh_process: None, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client.get("/readyz")
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):  # is it there, when were timers swept, is one due
         client.get("/readyz")
+
+
+@pytest.mark.django_db
+def test_it_says_without_any_job_that_the_timers_are_silent(client: Client, make_task: NewTaskFactory) -> None:
+    """A dead beat tells nobody by itself. The process serves, so it stays ready."""
+    make_task(priority=4)
+    note_sweep(clock.now() - timedelta(seconds=100))
+    assert client.get("/readyz").json() == {"status": "ready"}
+    note_sweep(clock.now() - timedelta(seconds=300))
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert "Timers have not run for 30" in answer.json()["warning"]
+
+
+@pytest.mark.django_db
+def test_it_notices_timers_that_never_ran(client: Client, make_task: NewTaskFactory) -> None:
+    task = make_task(priority=4)
+    assert client.get("/readyz").json() == {"status": "ready"}
+    HumanTask.objects.filter(pk=task.pk).update(next_timer_at=clock.now() - timedelta(minutes=10))
+    assert "Timers have not run for 6" in client.get("/readyz").json()["warning"]
