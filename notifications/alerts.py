@@ -23,7 +23,7 @@ from notifications import letters
 from notifications.models import Alert, AlertRule, Delivery, Endpoint, WatchHead
 from notifications.relay import people
 from tasks_app import metrics
-from tasks_app.models import EventOutbox, HumanTask
+from tasks_app.models import EventOutbox, HumanTask, TaskType
 from tasks_app.states import WAITING, Resolution
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,10 @@ class Overdue(_TaskWatcher):
 
 
 class Failures:
-    """Per adapter and operation: tasks opened by an error (each report counts) or ended as 'cannot complete'.
+    """Per adapter and operation: tasks that ask for a repair (each report counts), or ended as 'cannot complete'.
+
+    A repair is what a type asks for that can be 'completed'; one that is approved or rejected asks for a judgement, and
+    its coming is no failure.
 
     Over: fewer than half of the number that begins it, so that one more or less does not make a new episode.
     """
@@ -205,7 +208,10 @@ class Failures:
         columns = ("pk", "adapter_name", "operation", "occurrences")
         # Ids begin with their time: the primary key is the index. A minute is taken off for clocks that differ.
         oldest = f"{TASK_PREFIX}{int((since - timedelta(minutes=1)).timestamp() * 1000):012x}"
-        opened = HumanTask.objects.filter(pk__gte=oldest, created_at__gte=since).exclude(error_detail="")
+        kinds = TaskType.objects.values_list("slug", "allowed_resolutions")
+        repairs = [slug for slug, resolutions in kinds if Resolution.COMPLETED in resolutions]
+        opened = HumanTask.objects.filter(pk__gte=oldest, created_at__gte=since, task_type__in=repairs)
+        opened = opened.exclude(error_detail="")
         ended = HumanTask.objects.filter(completed_at__gte=since, resolution=Resolution.CANNOT_COMPLETE)
         tasks = {row[0]: row for row in ended.values_list(*columns)}
         counts: Counter[str] = Counter()

@@ -1,20 +1,18 @@
 """Whom news concerns, and who may still see the task when the message goes out."""
 
-import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from notifications.models import Endpoint
 from notifications.payloads import News
 from tasks_app.actors import Actor
-from tasks_app.models import FiredStep, HumanTask, Team, TeamMembership, User
+from tasks_app.models import FiredStep, HumanTask, Mention, Team, TeamMembership, User
 from tasks_app.permissions import can_see
 from tasks_app.states import EventType
 
 _TEAM_NEWS: Final = (EventType.CREATED, EventType.ROUTED, EventType.ESCALATED)
-_MENTION: Final = re.compile(r"(?<![\w@.])@([\w][\w.+-]*)")
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,12 @@ class Audience:
     """By person."""
     named: Mapping[str, str] = field(default_factory=dict)
     """By event: the slug of the channel that a step of a deadline policy names."""
+    mentioned: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By event: the people whom a comment names and who may see its task."""
 
 
 def read(endpoints: Iterable[Endpoint], news: Iterable[News]) -> Audience:
-    """In two queries at most."""
+    """In three queries at most."""
     people = {e.channel.person_id for e in endpoints if e.channel.person_id is not None}
     teams: dict[int, set[str]] = defaultdict(set)
     if people:
@@ -37,7 +37,16 @@ def read(endpoints: Iterable[Endpoint], news: Iterable[News]) -> Audience:
             teams[person].add(team)
     told = [one.event_id for one in news if one.type == EventType.CHANNEL_NOTIFIED]
     named = FiredStep.objects.filter(event_id__in=told).values_list("event_id", "step__channel") if told else ()
-    return Audience({person: frozenset(slugs) for person, slugs in teams.items()}, dict(named))
+    comments = [one.event_id for one in news if one.type == EventType.COMMENTED] if people else []
+    mentioned: dict[str, set[int]] = defaultdict(set)
+    if comments:
+        for event_id, person in Mention.objects.filter(event__in=comments).values_list("event", "person"):
+            mentioned[event_id].add(person)
+    return Audience(
+        {person: frozenset(slugs) for person, slugs in teams.items()},
+        dict(named),
+        {event_id: frozenset(named_there) for event_id, named_there in mentioned.items()},
+    )
 
 
 def concerns(endpoint: Endpoint, news: News, audience: Audience) -> bool:
@@ -57,22 +66,17 @@ def concerns(endpoint: Endpoint, news: News, audience: Audience) -> bool:
         return bool(news.snapshot["team_id"] == channel.team_id)
     if channel.person is None:
         return True
-    return _concerns_person(channel.person, news, audience.teams.get(channel.person.pk, frozenset()))
+    return _concerns_person(channel.person, news, audience)
 
 
-def _concerns_person(person: User, news: News, teams: Collection[str]) -> bool:
+def _concerns_person(person: User, news: News, audience: Audience) -> bool:
     if news.actor_id == person.pk:  # nobody needs to be told what he or she did
         return False
     if news.type in _TEAM_NEWS:
-        return news.snapshot["team_id"] in teams
-    if news.type == EventType.COMMENTED and person.get_username() in mentioned(news.reason):
+        return news.snapshot["team_id"] in audience.teams.get(person.pk, frozenset())
+    if person.pk in audience.mentioned.get(news.event_id, frozenset()):
         return True
     return bool(news.snapshot["assigned_to_id"] == person.pk)
-
-
-def mentioned(text: str) -> set[str]:
-    """The user names that a comment calls: `@ana`."""
-    return {name.rstrip(".-") for name in _MENTION.findall(text)}
 
 
 class Entitlement:

@@ -151,17 +151,11 @@ def about_task(about: About, cause: Cause, now: datetime, zone: str) -> Letter:
     subject = what(about)
     if about.priority >= Priority.HIGH:
         subject = f"{about.priority.label}: {subject}"
-    facts = [
-        (_("Priority"), str(about.priority.label)),
-        (_("Operation"), cut(about.operation, 100)),
-        (_("Media buy"), cut(about.media_buy_id, 100)),
-        (_("Creative"), cut(about.creative_id, 100)),
-    ]
     is_comment = cause.type == EventType.COMMENTED
     return Letter(
         subject=cut(subject, LONGEST_SUBJECT),
         why=why(cause),
-        facts=[fact for fact in facts if fact[1]],
+        facts=_facts(about),
         text=cut(cause.reason if is_comment else about.error),
         left=left,
         tone=tone,
@@ -169,6 +163,16 @@ def about_task(about: About, cause: Cause, now: datetime, zone: str) -> Letter:
         action=_("Open the task"),
         thread=about.task_id,
     )
+
+
+def _facts(about: About) -> list[tuple[str, str]]:
+    facts = [
+        (_("Priority"), str(about.priority.label)),
+        (_("Operation"), cut(about.operation, 100)),
+        (_("Media buy"), cut(about.media_buy_id, 100)),
+        (_("Creative"), cut(about.creative_id, 100)),
+    ]
+    return [fact for fact in facts if fact[1]]
 
 
 def digest(rows: Sequence[tuple[About, Cause]], now: datetime, zone: str, *, url: str, shown: int = 20) -> Letter:
@@ -200,8 +204,10 @@ def with_alerts(letter: Letter, alerts: Sequence[Letter]) -> Letter:
     return replace(letter, lines=[*lines, *letter.lines])
 
 
-def alert(name: str, text: str, *, over: bool, since: datetime, now: datetime, zone: str, url: str) -> Letter:
-    """A rule of the watch began to hold, or does no more."""
+def alert(
+    name: str, text: str, *, over: bool, since: datetime, now: datetime, zone: str, url: str, about: About | None = None
+) -> Letter:
+    """A rule of the watch began to hold, or does no more. `about`: the task, where it is one's."""
     if over:
         sentence = _("It is over: %(text)s. It lasted %(span)s.") % {"text": text, "span": span(now - since)}
     else:
@@ -210,10 +216,15 @@ def alert(name: str, text: str, *, over: bool, since: datetime, now: datetime, z
     return Letter(
         subject=cut(subject % {"name": name}, LONGEST_SUBJECT),
         why=sentence,
-        left=_("Since %(moment)s.") % {"moment": at_place(since, zone)},
+        facts=() if about is None else _facts(about),
+        text="" if about is None else cut(about.error),
+        left=_("Since %(moment)s.") % {"moment": at_place(since, zone)}
+        if about is None
+        else time_left(about, now, zone)[0],
         tone="" if over else "late",
         url=url,
-        action=_("See the alerts"),
+        action=_("See the alerts") if about is None else _("Open the task"),
+        thread="" if about is None else about.task_id,
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import validate_slug
 from django.forms import ModelForm
@@ -193,7 +194,7 @@ class ChannelAdmin(AdministratorsAdmin):
         """The address is judged before the admin's transaction; the services set the frame of the audit."""
         address = request.POST.get("address", "").strip()
         if request.method == "POST" and administers(request) and address:
-            channel = Channel.objects.select_related("endpoint").filter(pk=object_id).first()
+            channel = Channel.objects.select_related("endpoint").filter(pk=unquote(object_id or "")).first()
             kind = request.POST.get("kind", "") if channel is None else str(channel.endpoint.format)
             request.judged = {(kind, address): judge(kind, address)}  # type: ignore[attr-defined]
         view = super(CatalogAdmin, self).changeform_view

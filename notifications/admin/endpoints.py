@@ -157,7 +157,7 @@ class EndpointAdmin(AdministratorsAdmin):
         return form
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(removed_at__isnull=True)
+        return super().get_queryset(request).present().for_programs()
 
     @admin.display(description=gettext_lazy("Endpoint"))
     def name(self, endpoint: Endpoint) -> str:

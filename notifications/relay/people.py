@@ -191,13 +191,18 @@ class _Secretary:
 
     def _alert(self, row: Delivery) -> Letter | None:
         alert = row.alert
-        if alert is None or (alert.task_id and self._visible(alert.task_id) is None):
+        task = None if alert is None or not alert.task_id else self._visible(alert.task_id)
+        if alert is None or (alert.task_id and task is None):
             return None
-        url = absolute(task_url(alert.task_id)) if alert.task_id else absolute("/admin/notifications/alert/")
-        over = row.event_type == letters.ALERT_OVER
-        until = alert.closed_at or self._now
         return letters.alert(
-            alert.rule.name, alert.text, over=over, since=alert.opened_at, now=until, zone=self._zone, url=url
+            alert.rule.name,
+            alert.text,
+            over=row.event_type == letters.ALERT_OVER,
+            since=alert.opened_at,
+            now=alert.closed_at or self._now,
+            zone=self._zone,
+            url=absolute("/admin/notifications/alert/") if task is None else absolute(task_url(task.pk)),
+            about=None if task is None else self._about(task),
         )
 
     def _visible(self, task_id: str) -> HumanTask | None:

@@ -112,6 +112,8 @@ def test_it_tells_of_a_burst_of_failures_per_adapter_and_operation(
             make_task("configuration_required", error_detail="timeout", dedup_key="k", **failing)
         make_task("configuration_required", error_detail="timeout", adapter_name="kevel", operation="other")
         make_task("configuration_required", **failing)  # no error: it only asks
+        for _ in range(9):  # to be judged, not repaired
+            make_task("creative_approval", error_detail="not auto-approved", **failing)
         ended = make_task("configuration_required", **failing)
     assert look(1) == 0
     with clock.at(at(2)):

@@ -156,9 +156,10 @@ def test_it_tells_those_whom_it_concerns_and_nobody_of_what_he_did_himself(
     assert [to for to, _raw in mail.raw[2:]] == ["ana@agency.example"]
     assert "sam wrote a comment:" in text_of(mail.messages[2])
     assert "see the format" in text_of(mail.messages[2])
-    assert list(Delivery.objects.filter(endpoint__channel="email-zoe").values_list("status", flat=True)) == [
-        "cancelled"
-    ]
+    assert not Delivery.objects.filter(endpoint__channel="email-zoe").exists()  # she may not see the task
+    comment_on_task(task.pk, ana, text="@sam done")  # he does not hold it: the mention alone
+    relay.drain()
+    assert [to for to, _raw in mail.raw[3:]] == ["sam@agency.example"]
 
 
 def test_it_asks_at_sending_time_who_may_still_see_the_task(
