@@ -5,11 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from notifications.admin.channels import my_notifications
 from tasks_app.admin.creative import creative_frame
 from tasks_app.api.metrics import prometheus
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    # Beside the admin of channels, so that the sidebar tells the two apart.
+    path("admin/my-notifications/", admin.site.admin_view(my_notifications), name="console-my-notifications"),
     path("admin/", admin.site.urls),
     path("creative/<str:signed>/", creative_frame, name="creative"),
     path("api/v1/", include("tasks_app.api.urls")),

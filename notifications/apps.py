@@ -25,7 +25,7 @@ class NotificationsConfig(AppConfig):
         register_card(notices.silence_card)
         register_card(notices.alerts_card)
         registries.register_task_note(notices.undelivered_notes)
-        register_link(Link(_("My notifications"), "notifications", "notifications_channel_mine"))
+        register_link(Link(_("My notifications"), "notifications", "console-my-notifications"))
         register_link(Link(_("Alerts"), "notification_important", "notifications_alert_changelist", oversees))
         register_link(Link(_("Alert rules"), "rule", "notifications_alertrule_changelist", administers))
         register_link(Link(_("Channels"), "forum", "notifications_channel_changelist", administers))

@@ -168,7 +168,6 @@ class ChannelAdmin(AdministratorsAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.site.admin_view
         return [
-            path("mine/", wrap(my_notifications), name="notifications_channel_mine"),
             path("<str:slug>/act/<slug:verb>/", wrap(self._act), name="notifications_channel_act"),
             *super().get_urls(),
         ]
@@ -263,7 +262,7 @@ def my_notifications(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         failed = _save_mine(request, person)
         if failed is None:
-            return HttpResponseRedirect(reverse("admin:notifications_channel_mine"))
+            return HttpResponseRedirect(reverse("console-my-notifications"))
     else:
         failed = None
     own = {channel.endpoint.format: channel for channel in _own(person)}

@@ -21,7 +21,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Link:
-    """One entry of the sidebar. `view` is the name of an admin view; `icon` a Material symbol."""
+    """One entry of the sidebar. `view` is the name of an admin view, or of one called `console-...` beside it; `icon` a Material symbol."""
 
     title: str | Promise
     icon: str
@@ -72,7 +72,7 @@ def _entry(link: Link) -> dict[str, Any]:
     return {
         "title": link.title,
         "icon": link.icon,
-        "link": reverse_lazy(f"admin:{link.view}"),
+        "link": reverse_lazy(link.view if link.view.startswith("console-") else f"admin:{link.view}"),
         "permission": link.permission,
     }
 

@@ -16,7 +16,7 @@ from tests.jobs.mailbox import Mailbox, receiving_mail
 from tests.jobs.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.django_db
-MINE = "/admin/notifications/channel/mine/"
+MINE = "/admin/my-notifications/"
 LIST, ADD = "admin:notifications_channel_changelist", "admin:notifications_channel_add"
 
 
