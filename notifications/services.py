@@ -89,7 +89,7 @@ def endpoint_of(actor: Actor, endpoint_id: str, *, lock: bool = False) -> Endpoi
     """One endpoint. Raises EndpointNotFound for unknown and foreign ones alike."""
     endpoints = visible_endpoints(actor)
     if lock:
-        endpoints = endpoints.select_for_update(no_key=True)
+        endpoints = endpoints.select_for_update(of=("self",), no_key=True)
     endpoint = endpoints.filter(pk=endpoint_id).first()
     if endpoint is None:
         raise EndpointNotFound

@@ -21,7 +21,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Link:
-    """One entry of the sidebar. `view` is the name of an admin view, or of one called `console-...` beside it; `icon` a Material symbol."""
+    """One entry of the sidebar. `icon` is a Material symbol; `view` the name of an admin view, or `console-...`."""
 
     title: str | Promise
     icon: str
