@@ -35,8 +35,8 @@
     }
   }
 
-  document.addEventListener("DOMContentLoaded", function () {
-    // Those that failed before this script was there.
+  // Those that failed before this script was there, or before they were put into the page.
+  function look() {
     for (const image of document.querySelectorAll("[data-look] img")) {
       if (image.complete && image.naturalWidth === 0) {
         broken(image);
@@ -48,6 +48,17 @@
       }
     }
     fit();
+  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    look();
+    // The deck brings the next task's creative into the same page.
+    new MutationObserver(function (changes) {
+      const isNew = (node) => node instanceof Element && (node.matches("[data-look]") || node.querySelector("[data-look]"));
+      if (changes.some((change) => [...change.addedNodes].some(isNew))) {
+        look();
+      }
+    }).observe(document.body, { childList: true, subtree: true });
   });
   window.addEventListener("resize", fit);
 })();
