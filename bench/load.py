@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 MARKER = b"@@@@@@@@@@"
-SOCKET_SECONDS = 30.0
+SOCKET_SECONDS = 120.0
 WARM_UP_SECONDS = 0.2
 
 

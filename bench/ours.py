@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import fill
 from bench.load import Request
 from bench.postgres import Cluster, free_port
-from bench.serve import Server, gunicorn, run_python
+from bench.serve import WORKERS, Server, gunicorn, run_python
 from bench.stock import DECISION, FEED_FROM, column, create_body
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -160,9 +160,9 @@ class Ours:
             "search_words": [Request("GET", f"{queue}?q={words}", browser) for words in SEARCHED],
         }
 
-    def serve(self, url: str, log: Path) -> contextlib.AbstractContextManager[Server]:
+    def serve(self, url: str, log: Path, workers: int = WORKERS) -> contextlib.AbstractContextManager[Server]:
         probe = Request("GET", "/api/v1/tasks/pending/?limit=50", {"Authorization": f"Bearer {self.tokens.person}"})
-        return gunicorn("hitl.wsgi", FOLDER, self.at(url), probe, log)
+        return gunicorn("hitl.wsgi", FOLDER, self.at(url), probe, log, workers)
 
 
 class Sweeper:

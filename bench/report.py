@@ -184,6 +184,11 @@ def crowd_text(crowd: dict[str, Any]) -> str:
     )
 
 
+def slope_text(slope: dict[str, float]) -> str:
+    told = ", ".join(f"{work} {times:.2f}" for work, times in slope.items())
+    return f"Two processes against one, times as fast (they share the cores with the database): {told}."
+
+
 def write(figures: list[Figures], facts: dict[str, Any], folder: Path = RESULTS, *, into_docs: bool = False) -> str:
     """Write latest.json, latest.md and latest.svg, with `into_docs` also the page of the docs; return the Markdown."""
     folder.mkdir(exist_ok=True)
@@ -191,7 +196,8 @@ def write(figures: list[Figures], facts: dict[str, Any], folder: Path = RESULTS,
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     text = f"{hardware['cores']} cores ({hardware['cpu']}), {hardware['memory_gb']} GB"
     facts = {"date": now.isoformat().replace("+00:00", "Z"), "machine": hardware, "machine_text": text, **facts}
-    table = f"{markdown(figures, facts)}\n{crowd_text(facts['contention'])}\n"
+    crowd, slope = crowd_text(facts["contention"]), slope_text(facts["slope"])
+    table = f"{markdown(figures, facts)}\n{crowd}\n\n{slope}\n"
     document = {**{key: value for key, value in facts.items() if not key.endswith("_text")}, "versions": versions()}
     document |= {"results": results(figures), "details": details(figures)}
     (folder / "latest.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -129,6 +129,14 @@ def serve_all(
     return contenders, mine
 
 
+def measure_slope(ours: Ours, url: str, folder: Path) -> works.Slope:
+    """The smallest database, asked through one web process and through two, swept by one process and by two."""
+    with contextlib.ExitStack() as stack:
+        one, two = (stack.enter_context(ours.serve(url, folder / f"slope-{n}.log", n)) for n in (1, 2))
+        sweepers = stack.enter_context(Sweeper(ours.at(url))), stack.enter_context(Sweeper(ours.at(url)))
+        return works.slope((one.port, two.port), ours.requests(url), sweepers)
+
+
 def run(plan: Plan, began: float, *, into_docs: bool) -> str:
     frozen.check()
     with contextlib.ExitStack() as stack:
@@ -152,6 +160,8 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
         crowded = urls["ours"][plan.sizes[-1]]
         crowd = works.contention(largest.port, ours.requests(crowded)["claim"][0], crowded, plan.seconds)
         say(began, f"contention: {crowd}")
+        slope = measure_slope(ours, urls["ours"][plan.sizes[0]], folder)
+        say(began, f"one process against two: {slope}")
         left = {
             "limit": fill.open_tasks(urls["limit"][plan.sizes[-1]], "task"),
             "naive": fill.open_tasks(urls["naive"][plan.sizes[-1]], stock.TABLE),
@@ -170,6 +180,7 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
         "load_generator_ceiling_per_s": round(ceiling),
         "seconds_in_all": round(time.monotonic() - began),
         "contention": {"size": plan.sizes[-1], **crowd},
+        "slope": slope,
         "rounds_text": (
             f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, {fill.OPEN_TASKS:,} open tasks beside each size"
         ),

@@ -67,12 +67,12 @@ def tail(log: Path) -> str:
 
 @contextlib.contextmanager
 def gunicorn(
-    application: str, folder: Path, environment: Mapping[str, str], probe: Request, log: Path
+    application: str, folder: Path, environment: Mapping[str, str], probe: Request, log: Path, workers: int = WORKERS
 ) -> Iterator[Server]:
     """Serve a WSGI application on a free port until the block ends. `probe` must answer 200 before the block starts."""
     port = free_port()
     command = [
-        sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS),
+        sys.executable, "-m", "gunicorn", application, "--bind", f"127.0.0.1:{port}", "--workers", str(workers),
         "--worker-class", "sync", "--backlog", "2048", "--no-control-socket", "--log-level", "warning",
     ]  # fmt: skip
     with log.open("wb") as output:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import median
 
 import psycopg
 
@@ -23,6 +25,8 @@ WORKS = COMPARED + GROWTH
 
 ONCE = {"complete"}
 """Each request of these can succeed once only."""
+FEW_CLIENTS = {"metrics": 2}
+"""Nobody asks for these from eight places at once, and one of them takes long."""
 MAYBE = {"create_batch", "groups", "search_words"}
 """Left out where the project does not serve them."""
 
@@ -36,6 +40,7 @@ class Sample:
     p99_ms: float | None = None
 
 
+Slope = dict[str, float]
 Measure = Callable[[str, float], Sample | None]
 
 
@@ -61,7 +66,8 @@ def over_http(port: int, requests: dict[str, list[load.Request]], rounds: int) -
         if work not in requests:
             return None
         asked = next(left[work]) if work in left else requests[work]
-        return sample_of(work, load.measure(port, asked, CLIENTS, seconds, once=work in ONCE))
+        clients = FEW_CLIENTS.get(work, CLIENTS)
+        return sample_of(work, load.measure(port, asked, clients, seconds, once=work in ONCE))
 
     return measure
 
@@ -124,3 +130,18 @@ def contention(port: int, request: load.Request, url: str, seconds: float) -> di
         "claims": row[0],
         "doubles": row[0] - row[1],
     }
+
+
+def slope(ports: tuple[int, int], requests: dict[str, list[load.Request]], sweepers: tuple[Sweeper, Sweeper]) -> Slope:
+    """How much more two web processes answer than one, and two sweeping processes sweep; by turns, medians."""
+    found: Slope = {}
+    for work in ("queue", "create", "claim"):
+        pairs = [[load.measure(port, requests[work], CLIENTS, 1.0).per_s for port in ports] for _ in range(3)]
+        found[work] = round(median(two / one for one, two in pairs if one), 2)
+    alone, took = sweepers[0].sweep()
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda sweeper: sweeper.sweep(), sweepers))
+    if alone and all(acted for acted, _seconds in both):
+        together = sum(acted for acted, _seconds in both) / max(seconds for _acted, seconds in both)
+        found["sweep"] = round(together / (alone / took), 2)
+    return found
