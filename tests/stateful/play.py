@@ -51,6 +51,10 @@ VERBS: Final[dict[str, Call]] = {
         pk, actor, placeholder="[email 1]", reason="to ask back"
     ),
     "erase": lambda pk, actor, version, draw: services.erase_details(pk, actor, reason="on request"),
+    "expire": lambda pk, actor, version, draw: services.expire_task(pk, actor),
+}
+# What people do with a task that they hold, and how they decide it in the deck.
+OF_THE_DECK: Final[dict[str, Call]] = {
     "hand_over": lambda pk, actor, version, draw: services.hand_over_task(
         pk, actor, to=draw(REVIEWERS), note="you know them", expected_version=version
     ),
@@ -61,7 +65,6 @@ VERBS: Final[dict[str, Call]] = {
         pk, actor, decision(draw), expected_version=version
     ),
     "take_back": lambda pk, actor, version, draw: services.take_back_decision(pk, actor),
-    "expire": lambda pk, actor, version, draw: services.expire_task(pk, actor),
 }
 WITHOUT_VERSION: Final = ("comment", "reveal", "erase", "expire", "take_back")
 
@@ -128,7 +131,7 @@ class Play:
         expected = None
         if seen_versions_ago is not None and verb not in WITHOUT_VERSION:
             expected = before["version"] - seen_versions_ago
-        outcome = self._try(lambda: VERBS[verb](pk, actor, expected, self.draw))
+        outcome = self._try(lambda: (VERBS | OF_THE_DECK)[verb](pk, actor, expected, self.draw))
         events = self.watch.look()
         if isinstance(outcome, TaskError):
             self._refused(events)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tasks_app.actors import Actor
 from tests.stateful import world
-from tests.stateful.play import VERBS, Play
+from tests.stateful.play import OF_THE_DECK, VERBS, Play
 
 _hours = st.sampled_from([0, 1, 30, 60, 240, 1440, 2880, 7200])
 
@@ -92,6 +92,22 @@ class Services(RuleBasedStateMachine):
         if waiting:
             self.play.act(verb, who, waiting[which % len(waiting)])
             self.settle()
+
+    @rule(
+        verb=st.sampled_from([*sorted(OF_THE_DECK), "stage"]),
+        who=st.sampled_from(world.REVIEWERS),
+        by_holder=st.booleans(),
+        which=st.integers(0, 4),
+        choices=st.data(),
+    )
+    def works_the_deck(self, verb: str, who: str, by_holder: bool, which: int, choices: st.DataObject) -> None:
+        self.choices = choices
+        pk = list(self.play.rows)[which % len(self.play.rows)]
+        holder = self.play.rows[pk]["assigned_to_id"]
+        if by_holder and holder is not None:
+            who = next(name for name in world.REVIEWERS if self.actors[name].user.pk == holder)
+        self.play.act(verb, who, pk)
+        self.settle()
 
     @rule(who=st.sampled_from(world.EVERYBODY))
     def claim_next(self, who: str) -> None:

@@ -1,11 +1,11 @@
 """A fixed tour through the services, with one test per invariant: a patch of tests/mutants turns red its own alone.
 
-The tour is forty short games with drawn moves, the same in every run. A game ends at its first violation, so that
-one fault is not blamed for what follows from it.
+The tour is forty short games with drawn moves, and twelve of the deck, the same in every run. A game ends at its first
+violation, so that one fault is not blamed for what follows from it.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import transaction
@@ -16,10 +16,11 @@ from tests.stateful.invariants import INVARIANTS
 from tests.stateful.play import VERBS, Play
 
 GAMES = 40
+GAMES_OF_THE_DECK = 12
 MOVES = 40
 
 
-def play(game: int) -> list[tuple[str, str]]:
+def play(game: int, move: Callable[[Play, random.Random], None]) -> list[tuple[str, str]]:
     """One game; return the violations of its first bad step, or of the closing look."""
     dice = random.Random(game)
     table = Play(world_of_today, dice.choice)
@@ -38,7 +39,7 @@ def play(game: int) -> list[tuple[str, str]]:
                 dice.choice(("", "gam-403")),
             )
         elif table.rows:
-            _move(table, dice)
+            move(table, dice)
         if watch.violations:
             return watch.violations
     watch.look_at_everything()
@@ -76,6 +77,23 @@ def _move(table: Play, dice: random.Random) -> None:
         table.return_all_of(dice.choice(("ana", "bea", "sam", "zoe")))
 
 
+def _move_of_the_deck(table: Play, dice: random.Random) -> None:
+    """Deciding with a moment to take it back, and what may happen meanwhile, by the holder or a colleague."""
+    pk = dice.choice(list(table.rows))
+    row = table.rows[pk]
+    holder = next((who for who in world.REVIEWERS if world_of_today[who].user.pk == row["assigned_to_id"]), None)
+    near = [who for who in world.REVIEWERS if world.sees(who, row)]
+    who = holder if holder is not None and dice.random() < 0.7 else dice.choice(near)
+    if dice.random() < 0.15:
+        table.jump(dice.choice((0, 1, 1, 60)))
+        table.sweep()
+    elif row["staged_until"] is not None:
+        verb = dice.choice(("take_back", "release", "assign", "comment", "hand_over", "resolve", "stage", "escalate"))
+        table.act(verb, who, pk)
+    else:
+        table.act(dice.choice(("stage", "stage", "stage", "skip", "hand_over", "claim")), who, pk)
+
+
 world_of_today: dict[str, Actor] = {}
 
 
@@ -85,9 +103,10 @@ def violations(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) 
     found: dict[str, list[str]] = {}
     with django_db_blocker.unblock(), transaction.atomic():  # type: ignore[attr-defined]
         world_of_today.update(world.build())
-        for game in range(GAMES):
+        games = [(game, _move) for game in range(GAMES)]
+        for game, move in [*games, *((1_000 + game, _move_of_the_deck) for game in range(GAMES_OF_THE_DECK))]:
             savepoint = transaction.savepoint()
-            for code, what in play(game):
+            for code, what in play(game, move):
                 found.setdefault(code, []).append(f"game {game}: {what}")
             transaction.savepoint_rollback(savepoint)
         transaction.set_rollback(True)
