@@ -5,7 +5,7 @@ every process. Nothing that belongs to one task is kept here.
 """
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
@@ -14,6 +14,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MOST_KEPT: Final = 10_000
+MOST_READ_TOGETHER: Final = 1_000
 
 
 class Recent(Generic[K, V]):
@@ -41,3 +42,43 @@ class Recent(Generic[K, V]):
                 self._kept.clear()
             self._kept[key] = (now + seconds, value)
         return value
+
+    def forget(self) -> None:
+        """Read anew at the next question."""
+        self._kept.clear()
+
+
+class RecentRows(Generic[K, V]):
+    """Rows by key, remembered for `HITL_LOOKUP_SECONDS`: those in use are then read again together, by one query.
+
+    `read(keys)` gives the rows that exist. One that does not is not remembered, so that what has just come into being
+    is found at once. Rows are shared between threads: treat them as frozen.
+    """
+
+    def __init__(self, read: Callable[[Collection[K]], Mapping[K, V]]) -> None:
+        self._read = read
+        self._rows: dict[K, V] = {}
+        self._used: set[K] = set()
+        self._until = 0.0
+
+    def get(self, key: K) -> V | None:
+        """The row of `key`, at most `HITL_LOOKUP_SECONDS` old."""
+        seconds: float = settings.HITL_LOOKUP_SECONDS
+        if not seconds:
+            return self._read([key]).get(key)
+        now = time.monotonic()
+        if now >= self._until:
+            wanted = {*self._used, key} if len(self._used) < MOST_READ_TOGETHER else {key}
+            rows = dict(self._read(wanted))
+            self._rows, self._used, self._until = rows, set(), now + seconds
+        self._used.add(key)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._read([key]).get(key)
+            if row is not None:
+                self._rows[key] = row
+        return row
+
+    def forget(self) -> None:
+        """Read anew at the next question."""
+        self._rows, self._used, self._until = {}, set(), 0.0

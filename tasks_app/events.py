@@ -108,13 +108,14 @@ def compose(
     return Entry(task, event, actor, _changes(before or {}, after), found)
 
 
-def write_many(entries: Sequence[Entry]) -> None:
+def write_many(entries: Sequence[Entry], *, revision: str | None = None) -> None:
     """Write what was composed, in its order, as one statement where the database allows it (tasks_app/writing.py).
 
-    Entries of one task stand in the order of its chain. Raises Conflict where a task is not as it was found.
+    Entries of one task stand in the order of its chain. Raises Conflict where a task is not as it was found,
+    and PoliciesMoved where `revision` is given and is not that of the deadline policies.
     """
     if entries:
-        writing.write(entries)
+        writing.write(entries, revision=revision)
         wakeup.after_commit()
 
 

@@ -1,5 +1,7 @@
 """The errors of the domain. The docstring is the default message; each has a stable code and an HTTP status."""
 
+from collections.abc import Sequence
+
 from core.errors import HitlError
 
 
@@ -56,6 +58,10 @@ class Conflict(TaskError):
     status = 409
 
 
+class PoliciesMoved(Conflict):
+    """The deadline policies were changed at this moment. Try again."""
+
+
 class InvalidInput(TaskError):
     """A value is not acceptable."""
 
@@ -67,3 +73,11 @@ class InvalidInput(TaskError):
         super().__init__(f"{field}: {message}", errors=[{"field": field, "message": message, "code": "invalid"}])
         self.field = field
         self.message = message
+
+    def with_others(self, others: Sequence["InvalidInput"]) -> "InvalidInput":
+        """The same error, naming further inputs that are not acceptable."""
+        for other in others:
+            self.extra["errors"] += other.extra["errors"]
+        if others:
+            self.detail += f" ({len(others)} more in `errors`)"
+        return self

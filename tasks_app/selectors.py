@@ -11,7 +11,7 @@ from django.db.models import Count, IntegerField, Q, QuerySet, Subquery
 
 from tasks_app.actors import Actor, team_grants
 from tasks_app.models import FeedHead, HumanTask, Mention, TaskEvent, TeamMembership, User
-from tasks_app.models.task import TaskQuerySet
+from tasks_app.models.task import QUEUE_ORDER, TaskQuerySet
 from tasks_app.permissions import NOTHING, can_work, may_decide_at_this_stage, served_by, visible_to
 from tasks_app.states import WAITING, EventType
 
@@ -52,7 +52,8 @@ def claimable(actor: Actor, *, task_type: str | None = None, principal_id: str |
         tasks = tasks.filter(task_type=task_type)
     if principal_id is not None:
         tasks = tasks.filter(principal=principal_id)
-    return tasks.in_queue_order()
+    # A waiting task has no assignee: said so, and in the order of that index, nothing is read of what others hold.
+    return tasks.filter(assigned_to__isnull=True).order_by("assigned_to_id", *QUEUE_ORDER)
 
 
 # -- what the console shows --------------------------------------------------------------------------------------------

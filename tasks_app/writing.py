@@ -18,8 +18,8 @@ from django.db.models import Field
 
 from core.bulk import update_many
 from tasks_app.actors import Actor
-from tasks_app.exceptions import Conflict
-from tasks_app.models import EventOutbox, HumanTask, TaskEvent
+from tasks_app.exceptions import Conflict, PoliciesMoved
+from tasks_app.models import EventOutbox, HumanTask, SLARevision, TaskEvent
 
 # Bookkeeping of the trail itself stays out of the snapshot.
 UNRECORDED: Final = frozenset({"last_event_seq", "last_event_hash"})
@@ -76,17 +76,19 @@ def columns(*, whole: bool) -> tuple["Field[Any, Any]", ...]:
     )
 
 
-def write(entries: Sequence[Entry]) -> None:
+def write(entries: Sequence[Entry], *, revision: str | None = None) -> None:
     """Write the entries in their order. The caller holds the locks of the tasks that are not new.
 
-    Raises Conflict where a task is not as it was found: then nothing may be committed.
+    Raises Conflict where a task is not as it was found: then nothing may be committed. With `revision`, new tasks are
+    written only while it is that of the deadline policies; otherwise nothing is, and PoliciesMoved is raised.
     """
     opened = [entry for entry in entries if entry.found is None]
     changed = [entry for entry in entries if entry.found is not None]
     by = write_by_statement if connection.vendor == "postgresql" else write_by_table
     for part in (opened, changed):
-        if part and by(part) != len({entry.task.pk for entry in part}):
-            raise Conflict
+        written = by(part, revision=revision) if part else 0
+        if written != len({entry.task.pk for entry in part}):
+            raise Conflict if revision is None or written else PoliciesMoved
     for entry in entries:
         for row in (entry.task, entry.event):
             row._state.adding, row._state.db = False, connection.alias
@@ -95,7 +97,7 @@ def write(entries: Sequence[Entry]) -> None:
 # -- by hand -----------------------------------------------------------------------------------------------------------
 
 
-def write_by_statement(entries: Sequence[Entry]) -> int:
+def write_by_statement(entries: Sequence[Entry], *, revision: str | None = None) -> int:
     """One statement: tasks (inserted, or updated by version), events, outbox rows and audit entries.
 
     The rows of the tasks are read from the snapshots of their last events: what the trail says is what the table holds.
@@ -109,7 +111,9 @@ def write_by_statement(entries: Sequence[Entry]) -> int:
     )
     content_type = ContentType.objects.get_for_model(HumanTask).pk
     with connection.prepared_cursor() as cursor:  # type: ignore[attr-defined]  # core.postgresql
-        cursor.execute(_statement(opens=entries[0].found is None), [document.decode(), content_type])
+        cursor.execute(
+            _statement(opens=entries[0].found is None), [document.decode(), revision, revision, content_type]
+        )
         row = cursor.fetchone()
     return int(row[0])
 
@@ -158,7 +162,7 @@ _ENTRY: Final = """
 def _statement(*, opens: bool) -> str:
     """The statement with the task's columns as the model has them; written out once a process."""
     fields = columns(whole=opens)
-    task, event, outbox = (_table(model) for model in (HumanTask, TaskEvent, EventOutbox))
+    task, event, outbox, policies = (_table(model) for model in (HumanTask, TaskEvent, EventOutbox, SLARevision))
     names = [connection.ops.quote_name(field.column or "") for field in fields]
     given = [connection.ops.quote_name(field.attname) for field in fields]
     state = ", ".join(f"{name} {field.db_type(connection)}" for name, field in zip(given, fields, strict=True))
@@ -167,14 +171,16 @@ def _statement(*, opens: bool) -> str:
     if opens:
         written = f"""
             INSERT INTO {task} ({", ".join(names)}, last_event_seq, last_event_hash)
-            SELECT {values}, e.seq, e.hash {source} ORDER BY e.n RETURNING 1"""
+            SELECT {values}, e.seq, e.hash {source} ORDER BY s.dedup_key, e.n RETURNING 1"""
     else:
         written = f"""
             UPDATE {task} t SET ({", ".join(names)}, last_event_seq, last_event_hash) = ROW({values}, e.seq, e.hash)
             {source} AND t.task_id = e.task_id AND t.version = e.found_version AND t.last_event_seq = e.found_seq
             RETURNING 1"""  # noqa: S608
     return f"""
-        WITH entry AS (SELECT * FROM json_to_recordset(%s::json) AS e({_ENTRY})),
+        WITH entry AS (
+            SELECT * FROM json_to_recordset(%s::json) AS e({_ENTRY})
+            WHERE %s::text IS NULL OR %s::text = coalesce((SELECT token FROM {policies} WHERE id = 1), '')),
         written AS ({written}),
         told AS (
             INSERT INTO {event} (event_id, task_id, seq, type, actor_id, on_behalf_of_id, reason, at, from_status,
@@ -197,8 +203,10 @@ def _table(model: Any) -> str:
 # -- by table ----------------------------------------------------------------------------------------------------------
 
 
-def write_by_table(entries: Sequence[Entry]) -> int:
+def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> int:
     """The same rows, table by table."""
+    if revision is not None and revision != (SLARevision.objects.values_list("token", flat=True).first() or ""):
+        return 0
     last = {entry.task.pk: entry for entry in entries}
     found = {entry.task.pk: entry.found for entry in reversed(entries)}
     if entries[0].found is None:

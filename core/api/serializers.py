@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.http import QueryDict
@@ -52,9 +53,12 @@ class StrictSerializer(serializers.Serializer[Any]):
             if not field.read_only and not isinstance(field, serializers.HiddenField)
         ]
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names())
+
     def _unexpected(self, names: Iterable[Any]) -> dict[str, list[ErrorDetail]]:
-        known = set(self.names())
-        strangers = [str(name) for name in names if name not in known][:_NAMED_AT_MOST]
+        strangers = [str(name) for name in names if name not in self._known][:_NAMED_AT_MOST]
         return {name.replace("\0", "�")[:100]: [self._refusal(name)] for name in strangers}
 
     def _refusal(self, name: str) -> ErrorDetail:

@@ -35,9 +35,11 @@ from tasks_app.api.serializers import (
     FeedEventOut,
     TaskIn,
     TaskOut,
+    TasksIn,
+    TasksOut,
     event_out,
 )
-from tasks_app.api.views import CHANGE_PROBLEMS, IDEMPOTENCY, open_task
+from tasks_app.api.views import CHANGE_PROBLEMS, IDEMPOTENCY, open_task, open_tasks
 from tasks_app.counts import counted, open_counts
 from tasks_app.exceptions import TaskNotFound
 from tasks_app.models import EventOutbox, HumanTask, Scope, TaskEvent
@@ -48,6 +50,13 @@ from tasks_app.permissions import can_create, visible_to
 def may_create_again(actor: Actor, answer: dict[str, Any]) -> bool:
     """Whoever opened a task learns its id once more, also where the work itself is another team's to see."""
     return still_visible(actor, answer) or can_create(actor, str(answer["principal_id"]))
+
+
+def may_create_all_again(actor: Actor, answer: dict[str, Any]) -> bool:
+    """The same for every task of a batch, with one question for all that the right to create does not cover."""
+    results = [task for task in answer["results"] if not can_create(actor, str(task["principal_id"]))]
+    ids = {str(task["task_id"]) for task in results}
+    return selectors.visible_tasks(actor).filter(pk__in=ids).count() == len(ids) if ids else True
 
 
 class NewestFirst(KeysetPagination):
@@ -110,6 +119,23 @@ class Tasks(TaskView):
     def post(self, request: Request) -> Response:
         """Open a task for a blocked operation. 200, not 201: it was folded into an open one by `dedup_key`."""
         return open_task(self, request)
+
+
+class TaskBatch(TaskView):
+    @extend_schema(
+        operation_id="create_human_tasks",
+        request=TasksIn,
+        parameters=[IDEMPOTENCY],
+        responses={200: TasksOut, 201: TasksOut, **CHANGE_PROBLEMS},
+        tags=["tasks"],
+    )
+    @partial(idempotent, may_replay=may_create_all_again)
+    def post(self, request: Request) -> Response:
+        """Open up to 100 tasks, all or none. An error names its item, counted from 0: `items.3.priority`.
+
+        200, not 201: every one was folded into an open task by its `dedup_key`.
+        """
+        return open_tasks(self, request)
 
 
 class PendingTasks(TaskView):

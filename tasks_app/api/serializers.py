@@ -66,6 +66,15 @@ class TaskIn(StrictSerializer):
     )
 
 
+BATCH: Final = 100
+
+
+class TasksIn(StrictSerializer):
+    """Up to 100 blocked operations, opened together or not at all."""
+
+    items = serializers.ListField(child=TaskIn(), min_length=1, max_length=BATCH)
+
+
 class AssignIn(StrictSerializer):
     assigned_to = serializers.CharField(
         max_length=254, help_text="Username or e-mail of a member of a team that serves the task."
@@ -172,6 +181,14 @@ class TaskOut(serializers.Serializer[Any]):
     held_since = serializers.DateTimeField(allow_null=True, help_text="On hold: waiting for somebody else.")
     follow_up_at = serializers.DateTimeField(allow_null=True)
     held_reason = serializers.CharField()
+
+
+class TaskOfBatchOut(TaskOut):
+    created = serializers.BooleanField(help_text="false: it was folded into this open one by `dedup_key`.")
+
+
+class TasksOut(serializers.Serializer[Any]):
+    results = TaskOfBatchOut(many=True, help_text="In the order of the items.")
 
 
 class TaskDetailOut(TaskOut):

@@ -6,6 +6,7 @@ __all__ = ["schema", "urlpatterns"]  # importing the schema registers it
 
 urlpatterns = [
     path("tasks/", lists.Tasks.as_view(), name="tasks"),
+    path("tasks/batch/", lists.TaskBatch.as_view(), name="task-batch"),
     path("tasks/pending/", lists.PendingTasks.as_view(), name="pending-tasks"),
     path("tasks/claim-next/", views.ClaimNextTask.as_view(), name="claim-next"),
     path("tasks/<str:task_id>/", views.GetTask.as_view(), name="task"),

@@ -25,8 +25,11 @@ from tasks_app.api.serializers import (
     TaskDetailOut,
     TaskIn,
     TaskOut,
+    TasksIn,
     event_out,
     event_row,
+    task_out,
+    task_row,
 )
 from tasks_app.exceptions import TaskNotFound
 
@@ -265,3 +268,12 @@ def open_task(view: TaskView, request: Request) -> Response:
     """The POST of the list (tasks_app.api.lists)."""
     task, created = services.open_task(services.NewTask(**view.read(TaskIn, request)), view.actor)
     return view.answer(task, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+
+
+def open_tasks(view: TaskView, request: Request) -> Response:
+    """The POST of the batch (tasks_app.api.lists)."""
+    news = [services.NewTask(**item) for item in view.read(TasksIn, request)["items"]]
+    opened, now = services.open_tasks(news, view.actor), clock.now()
+    results = [task_out(task_row(task), now) | {"created": created} for task, created in opened]
+    code = status.HTTP_201_CREATED if any(created for _task, created in opened) else status.HTTP_200_OK
+    return Response({"results": results}, code)

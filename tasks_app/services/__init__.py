@@ -5,7 +5,7 @@ actor, return the task as it stands after the change, and raise the errors of `t
 """
 
 from tasks_app.services.claims import follow_limit, hand_over_task, skip_task
-from tasks_app.services.create import NewTask, open_task
+from tasks_app.services.create import NewTask, open_task, open_tasks
 from tasks_app.services.escalate import escalate_task, expire_task, extend_task, withdraw_task
 from tasks_app.services.hold import hold_task, resume_task
 from tasks_app.services.notes import comment_on_task
@@ -51,6 +51,7 @@ __all__ = [
     "hold_task",
     "note_reason",
     "open_task",
+    "open_tasks",
     "recompute_open_tasks",
     "release_task",
     "resolve_task",

@@ -2,23 +2,26 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 from jsonschema import Draft202012Validator
 
 from core import clock, crypto
+from core.bulk import update_many
 from core.recent import Recent
-from tasks_app import events, masking, permissions
+from tasks_app import events, lookups, masking, permissions
 from tasks_app.actors import Actor
-from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed
+from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed, PoliciesMoved, TaskError
 from tasks_app.models import HumanTask, Principal, TaskType, Team
 from tasks_app.services.priorities import reprioritise
-from tasks_app.services.rhythm import Change, schedule, written_at_the_end
+from tasks_app.services.rhythm import Change, Ledger, schedule
 from tasks_app.services.texts import seal_originals
 from tasks_app.sla import policies
 from tasks_app.states import EventType
@@ -54,34 +57,109 @@ def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
 
     Raises NotAllowed (the token does not speak for the principal) and InvalidInput naming the field.
     """
-    whose = [] if actor.is_adapter else [actor.user.get_username()]
-    dedup_key = crypto.keyed_digest(new.principal_id, new.dedup_key, *whose) if new.dedup_key else None
+    if not new.dedup_key and connection.vendor == "postgresql":
+        task = _open_at_once(new, actor)
+        if task is not None:
+            return task, True
+    return _open_all([new], actor, lambda _number, error: error)[0]
+
+
+def open_tasks(news: Sequence[NewTask], actor: Actor) -> list[tuple[HumanTask, bool]]:
+    """Open several tasks in one transaction, all or none; the answers stand in their order.
+
+    What is wrong is told for every task, by its number: `items.3.priority`. Tasks of one `dedup_key` fold into one.
+    """
+    return _open_all(news, actor, _numbered)
+
+
+def _open_at_once(new: NewTask, actor: Actor) -> HumanTask | None:
+    """The ordinary case: one statement, which is a transaction by itself and holds nothing while Python works.
+
+    None where that is not enough: a principal to register, or policies that were changed at this moment.
+    """
+    kind, principal = _kind(new), _known_principal(new, actor)
+    if principal is None:
+        return None
+    with policies.as_remembered() as revision:
+        task, originals = _prepare(new, actor, kind, principal, None)
+        entry = events.compose(task, EventType.CREATED, actor, at=task.created_at, before=None)
+        try:
+            with transaction.atomic() if originals else nullcontext():
+                events.write_many([entry], revision=revision)
+                seal_originals({task.task_id: originals}, task.created_at)
+        except PoliciesMoved:
+            return None
+    return task
+
+
+def _open_all(
+    news: Sequence[NewTask], actor: Actor, told: Callable[[int, TaskError], TaskError]
+) -> list[tuple[HumanTask, bool]]:
+    keys = [_dedup_key(new, actor) for new in news]
     for _attempt in range(3):
         try:
-            with transaction.atomic():
-                kind, principal = _kind(new), _principal(new, actor)
-                found = None if dedup_key is None else _open_twin(dedup_key)
-                if found is not None:
-                    with written_at_the_end() as ledger:
-                        _recur(Change(task=found, actor=actor, now=clock.now(), ledger=ledger), new, kind)
-                    return found, False
-                return _insert(new, actor, kind, principal, dedup_key), True
+            with transaction.atomic(), policies.read_once():
+                return _open_in_transaction(news, keys, actor, told)
         except IntegrityError:
             # A twin committed first between our look and our insert: look again and fold into it.
-            if dedup_key is None:
+            if not any(keys):
                 raise
     raise Conflict
 
 
-_kinds: Recent[str, TaskType | None] = Recent(
-    lambda slug: TaskType.objects.select_related("default_team").filter(pk=slug, is_active=True).first()
-)
-_principals: Recent[str, Principal | None] = Recent(lambda pk: Principal.objects.filter(pk=pk).first())
+def _open_in_transaction(
+    news: Sequence[NewTask],
+    keys: Sequence[str | None],
+    actor: Actor,
+    told: Callable[[int, TaskError], TaskError],
+) -> list[tuple[HumanTask, bool]]:
+    twins, now, ledger = _open_twins(keys), clock.now(), Ledger()
+    opened: list[tuple[HumanTask, bool]] = []
+    sealed: dict[str, dict[str, str]] = {}
+    wrong: list[InvalidInput] = []
+    for number, (new, key) in enumerate(zip(news, keys, strict=True)):
+        try:
+            kind, principal = _kind(new), _principal(new, actor)
+            twin = None if key is None else twins.get(key)
+            if twin is None:
+                task, sealed_of_task = _prepare(new, actor, kind, principal, key)
+                ledger.entries.append(events.compose(task, EventType.CREATED, actor, at=task.created_at, before=None))
+                sealed[task.task_id] = sealed_of_task
+                opened.append((task, True))
+                if key is not None:
+                    twins[key] = task
+            else:
+                if twin._state.adding:
+                    ledger.write()
+                _recur(Change(task=twin, actor=actor, now=now, ledger=ledger), new, kind)
+                opened.append((twin, False))
+        except InvalidInput as error:
+            wrong.append(cast("InvalidInput", told(number, error)))
+        except NotAllowed as error:
+            raise told(number, error) from None
+    if wrong:
+        raise wrong[0].with_others(wrong[1:])
+    ledger.write()
+    update_many({task.task_id: task for task, is_new in opened if not is_new}.values(), ["occurrences", "last_seen_at"])
+    seal_originals(sealed, now)
+    return opened
+
+
+def _numbered(number: int, error: TaskError) -> TaskError:
+    """The same error, saying which of several tasks it is about."""
+    if isinstance(error, InvalidInput):
+        return InvalidInput(f"items.{number}.{error.field}", error.message)
+    return NotAllowed(f"items.{number}: {error.detail}")
+
+
+def _dedup_key(new: NewTask, actor: Actor) -> str | None:
+    whose = [] if actor.is_adapter else [actor.user.get_username()]
+    return crypto.keyed_digest(new.principal_id, new.dedup_key, *whose) if new.dedup_key else None
 
 
 def _kind(new: NewTask) -> TaskType:
-    kind = _kinds.get(new.task_type)
-    if kind is None:
+    kind = lookups.kinds.get(new.task_type)
+    if kind is None or not kind.is_active:
         known = ", ".join(TaskType.objects.filter(is_active=True).order_by("slug").values_list("slug", flat=True))
         raise InvalidInput(
             "task_type",
@@ -92,13 +170,19 @@ def _kind(new: NewTask) -> TaskType:
 
 def _principal(new: NewTask, actor: Actor) -> Principal:
     """The principal; registered on first sight where the token speaks for all of them."""
+    principal = _known_principal(new, actor)
+    return Principal.objects.get_or_create(pk=new.principal_id)[0] if principal is None else principal
+
+
+def _known_principal(new: NewTask, actor: Actor) -> Principal | None:
+    """The active principal for which the actor may open tasks; None where it is to be registered first."""
     if actor.is_adapter and actor.principals is not None and not permissions.can_create(actor, new.principal_id):
         raise NotAllowed(_("This token may not open tasks for principal '%(id)s'.") % {"id": new.principal_id})
     if not permissions.can_create(actor, new.principal_id):
         raise NotAllowed(_("You may not open tasks."))
-    principal = _principals.get(new.principal_id)
+    principal = lookups.principals.get(new.principal_id)
     if principal is None and actor.is_adapter and actor.principals is None:
-        principal, _created = Principal.objects.get_or_create(pk=new.principal_id)
+        return None
     if principal is None or not principal.is_active:
         raise InvalidInput(
             "principal_id", _("'%(id)s' is not a registered, active principal.") % {"id": new.principal_id}
@@ -106,14 +190,13 @@ def _principal(new: NewTask, actor: Actor) -> Principal:
     return principal
 
 
-def _open_twin(dedup_key: str) -> HumanTask | None:
-    return (
-        HumanTask.objects.open()
-        .select_for_update(of=("self",))
-        .select_related("task_type", "team", "assigned_to")
-        .filter(dedup_key=dedup_key)
-        .first()
-    )
+def _open_twins(keys: Sequence[str | None]) -> dict[str, HumanTask]:
+    """The open tasks with these keys, locked in the order of their ids."""
+    wanted = sorted({key for key in keys if key is not None})
+    if not wanted:
+        return {}
+    twins = HumanTask.objects.open().select_for_update().filter(dedup_key__in=wanted).order_by("pk")
+    return {str(task.dedup_key): lookups.complete(task) for task in twins}
 
 
 def _recur(change: Change, new: NewTask, kind: TaskType) -> None:
@@ -130,10 +213,12 @@ def _recur(change: Change, new: NewTask, kind: TaskType) -> None:
         )
     if task.occurrences == 2 or re.fullmatch(r"10+", str(task.occurrences)):
         change.note(EventType.RECURRED, reason=_("reported %(n)d times") % {"n": task.occurrences})
-    HumanTask.objects.filter(pk=task.pk).update(occurrences=task.occurrences, last_seen_at=change.now)
 
 
-def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, dedup_key: str | None) -> HumanTask:
+def _prepare(
+    new: NewTask, actor: Actor, kind: TaskType, principal: Principal, dedup_key: str | None
+) -> tuple[HumanTask, dict[str, str]]:
+    """The task as it will be stored, and what masking cut out of it."""
     now = clock.now()
     _check_context(new, kind)
     priority = new.priority or kind.default_priority
@@ -153,7 +238,7 @@ def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, de
         principal=principal,
         adapter_name=new.adapter_name,
         priority=priority,
-        team=_teams.get((kind.pk, principal.pk), kind),
+        team=_teams.get((kind.pk, principal.pk), kind) if lookups.has_specific_teams(kind.pk) else kind.default_team,
         requested_by=actor.user,
         follows=_followed(new, actor),
         created_at=now,
@@ -168,9 +253,7 @@ def _insert(new: NewTask, actor: Actor, kind: TaskType, principal: Principal, de
     task.similarity_key = similarity_key(task)
     policies.apply(task)
     schedule(task, now=now)
-    events.record(task, EventType.CREATED, actor, at=now, before=None)
-    seal_originals(task.task_id, masked.originals, now)
-    return task
+    return task, masked.originals
 
 
 def _check_context(new: NewTask, kind: TaskType) -> None:

@@ -12,7 +12,7 @@ from django_fsm import TransitionNotAllowed
 
 from core import clock
 from core.bulk import update_many
-from tasks_app import events
+from tasks_app import events, lookups
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
 from tasks_app.models import FiredStep, HumanTask, StagedDecision, TaskEvent, User
@@ -46,6 +46,7 @@ class Ledger:
         FiredStep.objects.bulk_create(self.steps)
         events.write_many(self.entries)
         update_many(self.timers, ["next_timer_at"])
+        self.entries, self.steps, self.timers = [], [], []
 
 
 @dataclass
@@ -186,11 +187,9 @@ def changing(task_id: str, actor: Actor, *, expected_version: int | None = None)
 def lock(task_id: str) -> HumanTask | None:
     """The task with its row locked until the end of the transaction (SQLite locks the database at BEGIN IMMEDIATE).
 
-    Two statements, since PostgreSQL, having waited for a lock, reads the locked row anew but keeps the rows joined to
-    it as they were before: a holder who came meanwhile would be missing, and a task that changed teams would not be
-    found at all.
+    Nothing is joined to it: PostgreSQL, having waited for a lock, reads the locked row anew but keeps the rows joined
+    to it as they were before; a holder who came meanwhile would be missing, and a task that changed teams would not be
+    found at all. Type, team and people are looked up by what the locked row says.
     """
-    if not list(HumanTask.objects.select_for_update().filter(pk=task_id).values_list("pk")):
-        return None
-    related = ("task_type", "team", "assigned_to", "resolved_by", "requested_by")
-    return HumanTask.objects.select_related(*related).get(pk=task_id)
+    task = HumanTask.objects.select_for_update().filter(pk=task_id).first()
+    return None if task is None else lookups.complete(task)

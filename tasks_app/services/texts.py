@@ -1,5 +1,6 @@
 """Texts that people and adapters write: masked before they are stored, the originals sealed beside the task."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +12,18 @@ from tasks_app.models import HumanTask, SealedDetail
 from tasks_app.services.rhythm import Change
 
 
-def seal_originals(task_id: str, originals: dict[str, str], now: datetime) -> None:
-    """Keep what masking cut out, encrypted; nothing is written where nothing was cut out."""
-    if originals:
+def seal_originals(originals: Mapping[str, Mapping[str, str]], now: datetime) -> None:
+    """Keep what masking cut out of tasks, by task, encrypted; nothing is written where nothing was cut out."""
+    SealedDetail.objects.bulk_create(
         SealedDetail(
             task_id=task_id,
-            placeholders=sorted(originals),
-            sealed=crypto.seal(orjson.dumps(originals).decode()),
+            placeholders=sorted(cut_out),
+            sealed=crypto.seal(orjson.dumps(cut_out).decode()),
             created_at=now,
-        ).save(force_insert=True)
+        )
+        for task_id, cut_out in originals.items()
+        if cut_out
+    )
 
 
 def masked_fields(change: Change, values: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def masked_fields(change: Change, values: dict[str, Any]) -> dict[str, Any]:
     if masked.originals:
         used = [name for names in _placeholders(change.task) for name in names]
         masked = masking.mask_fields(values, safe_fields=safe, start=masking.numbers_used(used))
-        seal_originals(change.task.task_id, masked.originals, change.now)
+        seal_originals({change.task.task_id: masked.originals}, change.now)
     return dict(masked.values)
 
 

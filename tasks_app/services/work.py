@@ -4,7 +4,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from core import clock
-from tasks_app import permissions, selectors
+from tasks_app import lookups, permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
@@ -64,12 +64,12 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
     with transaction.atomic(), written_at_the_end() as ledger:
         task = (
             selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
-            .select_related("task_type", "team", "requested_by")
-            .select_for_update(of=("self",), skip_locked=True)
+            .select_for_update(skip_locked=True)
             .first()
         )
         if task is None:
             return None
+        lookups.complete(task)
         _claim(Change(task=task, actor=actor, now=clock.now(), ledger=ledger))
     return task
 

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from django.db import connection
+
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep
 from tasks_app.sla import clock, deadlines
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, Calendar, Span
@@ -36,6 +38,21 @@ def read_once() -> Iterator[Book]:
     token = _open.set(book())
     try:
         yield _kept
+    finally:
+        _open.reset(token)
+
+
+@contextmanager
+def as_remembered() -> Iterator[str]:
+    """Within the block the policies are those that were read last; yields their revision, for whoever writes.
+
+    The writing statement compares the revision itself (tasks_app/writing.py), which saves the look. On SQLite a look
+    is no round trip, and is taken.
+    """
+    held = _open.get() or (_kept if connection.vendor == "postgresql" else book())
+    token = _open.set(held)
+    try:
+        yield held.revision
     finally:
         _open.reset(token)
 

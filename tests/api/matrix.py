@@ -30,6 +30,7 @@ class Entry(NamedTuple):
 ENTRIES: Final[dict[tuple[str, str], Entry]] = {
     ("GET", "tasks/"): Entry("tasks"),
     ("POST", "tasks/"): Entry("other"),
+    ("POST", "tasks/batch/"): Entry("other"),
     ("GET", "tasks/pending/"): Entry("tasks"),
     ("POST", "tasks/claim-next/"): Entry("other"),
     ("GET", "tasks/<str:task_id>/"): Entry("task"),

@@ -30,7 +30,8 @@ def fuzzed() -> Any:
 
 
 OPERATIONS: Final = [
-    "create_human_task", "list_tasks", "get_pending_tasks", "get_task", "assign_task", "complete_task", "claim_task",
+    "create_human_task", "create_human_tasks",
+    "list_tasks", "get_pending_tasks", "get_task", "assign_task", "complete_task", "claim_task",
     "start_task", "release_task", "route_task", "escalate_task", "withdraw_task", "comment_on_task", "reveal_detail",
     "claim_next_task", "hold_task", "resume_task", "get_task_clock", "get_metrics_summary",
     "list_task_events", "list_events", "list_webhook_endpoints", "create_webhook_endpoint",

@@ -31,9 +31,11 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "comment": frozenset({"text"}),
     "reveal": frozenset({"placeholder", "reason"}),
     "claim-next": frozenset({"task_type", "principal_id"}),
+    "batch": frozenset({"items"}),
 }
 VALID: Final[dict[str, dict[str, Any]]] = {
     "create": {"task_type": "creative_approval", "principal_id": "acme_corp"},
+    "batch": {"items": [{"task_type": "creative_approval", "principal_id": "acme_corp"}]},
     "assign": {"assigned_to": "ana"},
     "complete": {"resolution": "approved"},
     "route": {"team": "compliance"},
@@ -77,8 +79,10 @@ def test_it_refuses_every_field_that_is_not_the_callers_to_set(
 ) -> None:
     settings.HITL_RATE_LIMIT = 0
     task = opened(error_detail="ask ops@acme.example")["task_id"]
-    client = api("bot" if operation == "create" else "sam")
-    path = {"create": TASKS, "claim-next": f"{TASKS}claim-next/"}.get(operation, f"{TASKS}{task}/{operation}/")
+    client = api("bot" if operation in ("create", "batch") else "sam")
+    path = {"create": TASKS, "claim-next": f"{TASKS}claim-next/", "batch": f"{TASKS}batch/"}.get(
+        operation, f"{TASKS}{task}/{operation}/"
+    )
     events = TaskEvent.objects.count()
     values = ("completed", 7, None, True, {"a": 1})
     for number, name in enumerate(field for kind, field in CASES if kind == operation):

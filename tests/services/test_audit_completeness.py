@@ -64,6 +64,11 @@ def held(make_task: NewTaskFactory, ana: Actor) -> HumanTask:
 # Verb -> who, and the call with the waiting and the held task. Every name that the services export has to be here.
 Call = Callable[[Actor, HumanTask, HumanTask], object]
 VERBS: dict[str, tuple[str, bool, Call]] = {
+    "open_tasks": (
+        "bot",
+        False,
+        lambda who, _w, _h: services.open_tasks([NewTask("creative_approval", "acme_corp")] * 2, who),
+    ),
     "open_task": ("bot", False, lambda who, _w, _h: services.open_task(NewTask("creative_approval", "acme_corp"), who)),
     "claim_task": ("ana", False, lambda who, waiting, _h: services.claim_task(waiting.pk, who)),
     "claim_next_task": ("ana", False, lambda who, _w, _h: services.claim_next_task(who)),
@@ -212,6 +217,7 @@ def test_it_would_notice_a_change_without_its_audit_entry(
 HELD, READ_ONLY = True, None
 DOORS: dict[str, tuple[str, bool, dict[str, Any]] | None] = {
     "tasks": ("bot", False, {"task_type": "creative_approval", "principal_id": "acme_corp"}),
+    "task-batch": ("bot", False, {"items": [{"task_type": "creative_approval", "principal_id": "acme_corp"}] * 2}),
     "claim-next": ("ana", False, {}),
     "claim": ("ana", False, {}),
     "start": ("ana", HELD, {}),
@@ -244,7 +250,9 @@ def _knock(api: ClientFactory, door: str, task_id: str, **headers: Any) -> Any:
     row = DOORS[door]
     assert row is not None
     who, _held, body = row
-    path = {"tasks": TASKS, "claim-next": f"{TASKS}claim-next/"}.get(door, f"{TASKS}{task_id}/{door}/")
+    path = {"tasks": TASKS, "claim-next": f"{TASKS}claim-next/", "task-batch": f"{TASKS}batch/"}.get(
+        door, f"{TASKS}{task_id}/{door}/"
+    )
     return api(who).post(path, body, **headers)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core import clock
-from core.recent import Recent
+from core.recent import Recent, RecentRows
 from tasks_app import tokens
 from tasks_app.models import AdapterToken, User
 
@@ -43,3 +43,25 @@ def test_it_sees_a_revocation_after_the_time(
     AdapterToken.objects.filter(pk=token.pk).update(revoked_at=clock.now())
     now[0] += 1.1
     assert tokens.resolve(text) is None
+
+
+def test_it_reads_the_rows_in_use_together(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.HITL_LOOKUP_SECONDS = 1.0
+    now, asked, stored = [100.0], [], {"a": 1, "b": 2, "c": 3}
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def read(keys: Any) -> dict[str, int]:
+        asked.append(sorted(keys))
+        return {key: stored[key] for key in keys if key in stored}
+
+    rows: RecentRows[str, int] = RecentRows(read)
+    assert [rows.get(key) for key in "aabcx"] == [1, 1, 2, 3, None]
+    assert asked == [["a"], ["b"], ["c"], ["x"]]
+    stored |= {"a": 10, "x": 24}
+    assert [rows.get("a"), rows.get("x")] == [1, 24], "what was not there is looked for again"
+    now[0] += 1.1
+    assert [rows.get(key) for key in "ab"] == [10, 2]
+    assert asked[4:] == [["x"], ["a", "b", "c", "x"]], "those in use, once"
+    now[0] += 1.1
+    assert rows.get("b") == 2
+    assert asked[6:] == [["a", "b"]], "those that nobody asked for are let go"

@@ -12,10 +12,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from core import clock
-from tasks_app import events, writing
+from tasks_app import events, lookups, writing
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict
-from tasks_app.models import EventOutbox, HumanTask, Principal, TaskEvent, TaskType
+from tasks_app.models import EventOutbox, HumanTask, Principal, SLAPolicy, TaskEvent, TaskType
+from tasks_app.services import save_policy
 from tasks_app.services.create import similarity_key
 from tasks_app.services.rhythm import Change, Ledger, schedule, written_at_the_end
 from tasks_app.states import EventType
@@ -177,3 +178,40 @@ def test_it_writes_nothing_of_a_block_that_failed(make_task: NewTaskFactory, ana
         Change(HumanTask.objects.get(pk=pk), ana, clock.now(), ledger).move("claim", by=ana.user)
         raise RuntimeError
     assert TaskEvent.objects.filter(task=pk).count() == 1
+
+
+# -- policies that are remembered --------------------------------------------------------------------------------------
+
+
+def test_it_opens_no_task_under_policies_of_yesterday(make_task: NewTaskFactory) -> None:
+    """The policies are not asked for before each task; the writing statement sees that they have changed."""
+    make_task()
+    policy = save_policy(SLAPolicy(name="An hour", to_resolve_minutes=60))
+    task = make_task()
+    assert task.sla_policy_id == policy.pk
+    assert task.due_by == task.created_at + timedelta(hours=1)
+    policy.to_resolve_minutes = 30
+    save_policy(policy)
+    assert (later := make_task()).due_by == later.created_at + timedelta(minutes=30)
+
+
+def test_it_would_without_the_comparison(make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control."""
+    if connection.vendor != "postgresql":
+        return  # there the policies are asked for each time
+    make_task()
+    save_policy(SLAPolicy(name="An hour", to_resolve_minutes=60))
+    write = writing.write
+    monkeypatch.setattr(writing, "write", lambda entries, revision: write(entries))
+    assert make_task().sla_policy_id is None
+
+
+def test_it_opens_a_task_with_one_statement(make_task: NewTaskFactory, settings: Any) -> None:
+    if connection.vendor != "postgresql":
+        return
+    settings.HITL_LOOKUP_SECONDS = 60.0
+    make_task()
+    with CaptureQueriesContext(connection) as queries:
+        make_task()
+    assert len(queries) == 1
+    lookups.forget()

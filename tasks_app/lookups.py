@@ -1,0 +1,53 @@
+"""The catalogue and the people, as they are needed with every change: remembered for `HITL_LOOKUP_SECONDS`.
+
+None of these rows is ever deleted, and what they say acts within that time (core/recent.py). A row is frozen: change it
+by a copy of your own.
+"""
+
+from typing import Final
+
+from core.recent import Recent, RecentRows
+from tasks_app.models import HumanTask, Principal, TaskType, Team, User
+
+kinds: Final[RecentRows[str, TaskType]] = RecentRows(
+    lambda slugs: TaskType.objects.select_related("default_team__escalation_team").in_bulk(list(slugs))
+)
+teams: Final[RecentRows[str, Team]] = RecentRows(
+    lambda slugs: Team.objects.select_related("escalation_team").in_bulk(list(slugs))
+)
+principals: Final[RecentRows[str, Principal]] = RecentRows(lambda pks: Principal.objects.in_bulk(list(pks)))
+people: Final[RecentRows[int, User]] = RecentRows(lambda pks: User.objects.in_bulk(list(pks)))
+
+_specific: Final[Recent[str, frozenset[str]]] = Recent(
+    lambda _all: frozenset(
+        Team.objects.filter(serves_all_principals=False, is_active=True)
+        .exclude(task_types=None)
+        .values_list("task_types", flat=True)
+    )
+)
+
+
+def has_specific_teams(task_type: str) -> bool:
+    """Whether some team works on this type for named principals only."""
+    return task_type in _specific.get("all")
+
+
+def complete(task: HumanTask) -> HumanTask:
+    """Give a task that was read alone its type, its team and its people, without joining them."""
+    kind, team = kinds.get(task.task_type_id), teams.get(task.team_id)
+    if kind is not None:
+        task.task_type = kind
+    if team is not None:
+        task.team = team
+    for name in ("assigned_to", "resolved_by", "requested_by"):
+        pk = getattr(task, f"{name}_id")
+        person = None if pk is None else people.get(pk)
+        if person is not None:
+            setattr(task, name, person)
+    return task
+
+
+def forget() -> None:
+    """Read everything anew at the next question: for tests, whose rows come and go."""
+    for remembered in (kinds, teams, principals, people, _specific):
+        remembered.forget()
