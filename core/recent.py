@@ -15,6 +15,8 @@ V = TypeVar("V")
 
 MOST_KEPT: Final = 10_000
 MOST_READ_TOGETHER: Final = 1_000
+# A row that nobody asked for in so many readings is read no more.
+KEPT_READINGS: Final = 10
 
 
 class Recent(Generic[K, V]):
@@ -58,7 +60,8 @@ class RecentRows(Generic[K, V]):
     def __init__(self, read: Callable[[Collection[K]], Mapping[K, V]]) -> None:
         self._read = read
         self._rows: dict[K, V] = {}
-        self._used: set[K] = set()
+        self._used: dict[K, int] = {}  # in which reading a key was last asked for
+        self._reading = 0
         self._until = 0.0
 
     def get(self, key: K) -> V | None:
@@ -68,10 +71,11 @@ class RecentRows(Generic[K, V]):
             return self._read([key]).get(key)
         now = time.monotonic()
         if now >= self._until:
-            wanted = {*self._used, key} if len(self._used) < MOST_READ_TOGETHER else {key}
-            rows = dict(self._read(wanted))
-            self._rows, self._used, self._until = rows, set(), now + seconds
-        self._used.add(key)
+            used = self._used if len(self._used) < MOST_READ_TOGETHER else {}
+            used = {one: reading for one, reading in used.items() if reading > self._reading - KEPT_READINGS}
+            rows = dict(self._read({*used, key}))
+            self._rows, self._used, self._until, self._reading = rows, used, now + seconds, self._reading + 1
+        self._used[key] = self._reading
         row = self._rows.get(key)
         if row is None:
             row = self._read([key]).get(key)
@@ -81,4 +85,4 @@ class RecentRows(Generic[K, V]):
 
     def forget(self) -> None:
         """Read anew at the next question."""
-        self._rows, self._used, self._until = {}, set(), 0.0
+        self._rows, self._used, self._until = {}, {}, 0.0

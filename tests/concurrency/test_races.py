@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from core import clock
 from tasks_app import timers
 from tasks_app.actors import Actor, system_actor
-from tasks_app.exceptions import StaleVersion, TaskError, TaskNotFound, WrongState
+from tasks_app.exceptions import StaleVersion, TakenBack, TaskError, TaskNotFound, WrongState
 from tasks_app.models import EventOutbox, HumanTask, TaskEvent, User
 from tasks_app.permissions import can_see
 from tasks_app.services import (
@@ -169,7 +169,7 @@ def test_it_escalates_or_completes_and_never_both_after_the_end(make_task: NewTa
     for pk, answer, escalated in zip(ids, answers, acted, strict=True):
         types = list(TaskEvent.objects.filter(task_id=pk).order_by("seq").values_list("type", flat=True))
         if escalated:
-            assert isinstance(answer, WrongState), answer
+            assert isinstance(answer, WrongState | TakenBack), answer
             assert types[-1] == "task.escalated"
             decide_task(pk, ana, Decision("approved"))
         else:
