@@ -171,6 +171,7 @@ def test_it_escalates_or_completes_and_never_both_after_the_end(make_task: NewTa
         if escalated:
             assert isinstance(answer, WrongState | TakenBack), answer
             assert types[-1] == "task.escalated"
+            claim_task(pk, ana)  # it was taken back: she looks at it anew before she decides
             decide_task(pk, ana, Decision("approved"))
         else:
             assert answer == "completed", answer
