@@ -186,7 +186,9 @@
       if (!dialog.open) {
         dialog.showModal();
       }
-      const first = dialog.querySelector("input:checked, [autofocus], [data-closes]");
+      const first = ["input[name=decision]:checked", "[autofocus]", "[data-main]", "[data-closes]"]
+        .map((selector) => dialog.querySelector(selector))
+        .find(Boolean);
       (needsText(dialog) || first || dialog).focus();
     } catch (error) {
       // Signed out, or no network: the plain form says what is wrong.
