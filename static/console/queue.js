@@ -380,7 +380,10 @@
 
   // -- the list keeps itself up to date
 
-  let tag = "";
+  const COUNTED = 6; // every sixth question is about the numbers on the tabs, too
+
+  const tags = { rows: "", counts: "" };
+  let questions = 0;
   let pause = EVERY;
   let timer = 0;
   let waiting = null; // an update that has to wait for the hand or a dialog
@@ -404,9 +407,16 @@
     if (waiting && !isBusy()) {
       update(waiting);
     }
+    questions += 1;
+    const about = questions % COUNTED ? "rows" : "counts";
+    const query = form.querySelector("[data-live-query]").value + (about === "counts" ? "&counts=1" : "");
+    const headers = { "X-Console-Part": "1" };
+    if (tags[about] && now !== true) {
+      headers["If-None-Match"] = '"' + tags[about] + '"';
+    }
     try {
-      const answer = await fetch(form.dataset.live + "?" + form.querySelector("[data-live-query]").value, {
-        headers: tag && now !== true ? { "If-None-Match": '"' + tag + '"', "X-Console-Part": "1" } : {},
+      const answer = await fetch(form.dataset.live + "?" + query, {
+        headers: headers,
         credentials: "same-origin",
         cache: "no-store",
         redirect: "manual",
@@ -417,7 +427,7 @@
       }
       if (answer.status === 200) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        tag = (answer.headers.get("ETag") || "").replace(/^W\/|"/g, "");
+        tags[about] = (answer.headers.get("ETag") || "").replace(/^W\/|"/g, "");
         if (isBusy()) {
           waiting = page;
         } else {
@@ -582,7 +592,7 @@
     }
     show();
     if (form.dataset.live) {
-      tag = form.dataset.tag;
+      tags.rows = form.dataset.tag;
       form.addEventListener("pointermove", function () {
         moved = Date.now();
         over = true;

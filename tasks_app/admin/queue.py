@@ -125,14 +125,14 @@ def list_context(request: HttpRequest, asked: Asked) -> dict[str, Any]:
         "live_query": _encoded(asked.query(page=str(asked.number) if asked.number > 1 else "")),
         "view_query": _encoded(kept),
         "back": _encoded(asked.query(page=str(asked.number) if asked.number > 1 else "")),
-        "tag": fingerprint(asked, counts_of(request), seen),
+        "tag": fingerprint(asked, seen),
         "now": now,
     }
 
 
-def fingerprint(asked: Asked, counts: Mapping[str, int], rows: Sequence[tuple[str, int, int]]) -> str:
+def fingerprint(asked: Asked, rows: Sequence[tuple[str, int, int]], counts: Mapping[str, int] | None = None) -> str:
     """Equal for as long as the list reads the same, but for the passing of time. `rows`: id, version, occurrences."""
-    told = repr((asked.query(), asked.number, sorted(counts.items()), list(rows)))
+    told = repr((asked.query(), asked.number, list(rows), sorted((counts or {}).items())))
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
