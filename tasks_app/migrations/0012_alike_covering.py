@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', '0010_time_in_the_console'),
+        ('tasks_app', '0011_retention'),
     ]
 
     operations = [
