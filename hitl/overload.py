@@ -30,14 +30,14 @@ BODY: Final = json.dumps(
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
-# When the request that this thread serves was ready to be served (monotonic seconds); None: unknown.
-ready_since: ContextVar[float | None] = ContextVar("ready_since", default=None)
+# For how long the connection that this thread serves waited for a thread, in seconds. Not counted is how long the
+# client then took to say what he wants: browsers open connections before they need them.
+queued: ContextVar[float] = ContextVar("queued", default=0.0)
 
 
 def waited(environ: Environ) -> float:
     """Seconds for which the request waited before anybody looked at it."""
-    since = ready_since.get()
-    here = 0.0 if since is None else time.monotonic() - since
+    here = queued.get()
     told = environ.get("HTTP_X_REQUEST_START", "")
     if told.startswith("t=") and is_trusted_proxy(environ.get("REMOTE_ADDR", "")):
         try:

@@ -24,11 +24,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # untyped
         super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
-        conn.ready_since = time.monotonic()
+        conn.enqueued_at = time.monotonic()
         super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> Any:
-        overload.ready_since.set(conn.ready_since)
+        overload.queued.set(time.monotonic() - conn.enqueued_at)
         return super().handle(conn)
 
     def accept(self, listener: Any) -> None:

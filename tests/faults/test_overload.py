@@ -110,6 +110,15 @@ def test_who_waited_too_long_is_told_to_come_again() -> None:
 
 
 @pytest.mark.slow
+def test_a_connection_that_was_opened_early_is_not_shed() -> None:
+    """Browsers open connections before they need them; the wait of an idle one is the client's own."""
+    with served(MAX_WAIT) as (port, _process), socket.create_connection(("127.0.0.1", port)) as early:
+        time.sleep(4 * MAX_WAIT)
+        early.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert early.recv(15).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.slow
 def test_without_the_limit_everybody_waits() -> None:
     """Negative control."""
     with served(0) as (port, _process), Crowd(port) as crowd:
