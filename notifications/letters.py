@@ -5,7 +5,7 @@ channel's matter (notifications/channels).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -18,6 +18,8 @@ from tasks_app.states import FINISHED, EventType, Priority, Resolution
 LONGEST_TEXT: Final = 300
 LONGEST_SUBJECT: Final = 140
 SOON: Final = timedelta(hours=1)
+LINES: Final = 20
+"""So many lines a digest has: in Slack each takes two of the fifty blocks of a message."""
 ALERT_OPENED: Final = "alert.opened"
 ALERT_OVER: Final = "alert.over"
 
@@ -175,33 +177,29 @@ def _facts(about: About) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
-def digest(rows: Sequence[tuple[About, Cause]], now: datetime, zone: str, *, url: str, shown: int = 20) -> Letter:
-    """Many at once: one line per task with what happened last, the latest first."""
+def digest(
+    rows: Sequence[tuple[About, Cause]], alerts: Sequence[Letter], now: datetime, zone: str, *, url: str
+) -> Letter:
+    """Many at once: alerts that are about no task, then one line per task with what happened last, the latest first."""
     latest: dict[str, tuple[About, Cause]] = {}
     for about, cause in rows:
         latest.pop(about.task_id, None)
         latest[about.task_id] = (about, cause)
-    tasks = list(latest.values())[::-1]
-    lines = [
+    lines = [Line(cut(one.subject, 120), cut(one.why, 160), one.left, one.url) for one in alerts]
+    lines += [
         Line(cut(what(about), 120), cut(why(cause), 160), time_left(about, now, zone)[0], about.url)
-        for about, cause in tasks[:shown]
+        for about, cause in list(latest.values())[::-1]
     ]
-    hidden = len(tasks) - len(lines)
-    numbers = {"events": len(rows), "tasks": len(tasks)}
+    numbers = {"messages": len(rows) + len(alerts), "tasks": len(latest)}
+    hidden = len(lines) - LINES
     return Letter(
-        subject=_("%(events)d messages about %(tasks)d tasks in one") % numbers,
+        subject=_("%(messages)d messages about %(tasks)d tasks in one") % numbers,
         why=_("So much happened in the last minutes that it comes as one message. The latest is on top."),
-        lines=lines,
-        more=_("and %(n)d more tasks, in the queue") % {"n": hidden} if hidden > 0 else "",
+        lines=lines[:LINES],
+        more=_("and %(n)d more, in the queue") % {"n": hidden} if hidden > 0 else "",
         url=url,
         action=_("Open the queue"),
     )
-
-
-def with_alerts(letter: Letter, alerts: Sequence[Letter]) -> Letter:
-    """A digest with alerts that are about no task, on top."""
-    lines = [Line(cut(one.subject, 120), cut(one.why, 160), one.left, one.url) for one in alerts]
-    return replace(letter, lines=[*lines, *letter.lines])
 
 
 def alert(

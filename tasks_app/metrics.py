@@ -207,7 +207,7 @@ def silent_for(now: datetime) -> timedelta | None:
     """
     age = age_of_sweep(now)
     if age is None:
-        due = HumanTask.objects.filter(next_timer_at__lt=now - SILENT_AFTER).order_by("next_timer_at")
+        due = HumanTask.objects.open().filter(next_timer_at__lt=now - SILENT_AFTER).order_by("next_timer_at")
         first = due.values_list("next_timer_at", flat=True).first()
         return None if first is None else now - first
     return timedelta(seconds=age) if age > SILENT_AFTER.total_seconds() else None

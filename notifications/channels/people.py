@@ -48,21 +48,21 @@ class Slack(ChannelOfPeople):
     def write(self, letter: Letter, message_id: str, address: str, at: datetime) -> bytes:
         blocks: list[dict[str, Any]] = [
             {"type": "header", "text": _plain(letter.subject, 150)},
-            {"type": "section", "text": _mrkdwn(_escaped(letter.why), 3000)},
+            {"type": "section", "text": _plain(letter.why, 3000)},
         ]
         if letter.facts:
-            fields = [_mrkdwn(f"*{_escaped(name)}*\n{_escaped(value)}", 2000) for name, value in letter.facts[:10]]
+            fields = [_plain(f"{name}: {value}", 2000) for name, value in letter.facts[:10]]
             blocks.append({"type": "section", "fields": fields})
         if letter.text:
             blocks.append({"type": "section", "text": _plain(letter.text, 3000)})
         for line in letter.lines:
-            text = f"<{line.url}|{_escaped(line.what)}>\n{_escaped(line.why)} _{_escaped(line.left)}_"
-            blocks.append({"type": "section", "text": _mrkdwn(text, 3000)})
+            blocks.append({"type": "section", "text": _link(line.url, line.what)})
+            blocks.append({"type": "context", "elements": [_plain(f"{line.why} {line.left}", 2000)]})
         if letter.more:
             blocks.append({"type": "context", "elements": [_plain(letter.more, 2000)]})
         if letter.left:
-            mark = {"late": ":red_circle: ", "soon": ":large_orange_circle: "}.get(letter.tone, "")
-            blocks.append({"type": "context", "elements": [_mrkdwn(mark + _escaped(letter.left), 2000)]})
+            mark = {"late": "🔴 ", "soon": "🟠 "}.get(letter.tone, "")
+            blocks.append({"type": "context", "elements": [_plain(mark + letter.left, 2000)]})
         if letter.url:
             button = {"type": "button", "text": _plain(letter.action, 75), "url": letter.url, "action_id": "open"}
             blocks.append({"type": "actions", "elements": [button]})
@@ -77,8 +77,9 @@ def _plain(text: str, limit: int) -> dict[str, Any]:
     return {"type": "plain_text", "text": text[:limit], "emoji": False}
 
 
-def _mrkdwn(text: str, limit: int) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text[:limit], "verbatim": True}
+def _link(url: str, text: str) -> dict[str, Any]:
+    """The one text with a meaning of its own for Slack; all others are plain, so that no `*` or `_` in them counts."""
+    return {"type": "mrkdwn", "text": f"<{url}|{_escaped(text)}>"[:3000], "verbatim": True}
 
 
 def _escaped(text: str) -> str:

@@ -186,8 +186,8 @@ class _Secretary:
         other = [self._alert(part) for part in about_none]
         if not parts and not any(other):
             return None
-        letter = letters.digest(parts, self._now, self._zone, url=absolute(queue_url(tab="all")))
-        return letters.with_alerts(letter, [one for one in other if one is not None])
+        alerts = [one for one in other if one is not None]
+        return letters.digest(parts, alerts, self._now, self._zone, url=absolute(queue_url(tab="all")))
 
     def _alert(self, row: Delivery) -> Letter | None:
         alert = row.alert

@@ -126,9 +126,8 @@ def test_it_tells_a_team_s_room_in_blocks_that_slack_accepts(
     assert blocks[-1]["elements"][0]["url"].startswith("https://tasks.agency.example/admin/")
     assert task.pk in blocks[-1]["elements"][0]["url"]
     assert "4 h left" in blocks[4]["elements"][0]["text"] or "3 h 59 min left" in blocks[4]["elements"][0]["text"]
-    marked = [field["text"] for field in blocks[2]["fields"]]
-    assert not any("<" in text for text in marked)
-    assert blocks[3]["text"]["type"] == "plain_text"
+    assert {field["type"] for field in blocks[2]["fields"]} | {blocks[3]["text"]["type"]} == {"plain_text"}
+    assert "<" not in message.json["text"]
 
 
 def test_it_finds_a_block_that_slack_would_refuse() -> None:
@@ -246,7 +245,7 @@ def test_it_folds_a_flood_into_one_message_and_loses_nothing(
         payload = receiver.messages[-1].json
         check_blocks(payload)
         assert payload["text"].startswith("35 messages about 35 tasks in one")
-        assert "and 15 more tasks, in the queue" in str(payload["blocks"])
+        assert "and 15 more, in the queue" in str(payload["blocks"])
 
 
 def test_it_tries_a_digest_again_until_it_arrives(
