@@ -6,6 +6,7 @@ TEST_REDIS_URL. Without arguments both passes run.
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ def main(arguments: list[str]) -> int:
     passes = [name for name in PASSES if name in arguments] or list(PASSES)
     rest = [argument for argument in arguments if argument not in PASSES]
     status = 0
+    # As Ctrl-C does: unwind, so that no server of the run is left behind.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with contextlib.ExitStack() as stack:
         for variable, start in (("TEST_DATABASE_URL", servers.postgres), ("TEST_REDIS_URL", servers.redis_server)):
             try:

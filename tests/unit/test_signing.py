@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 import time_machine
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from svix.webhooks import Webhook as SvixWebhook
+from svix.webhooks import WebhookVerificationError as SvixError
 
 from notifications import signing
 from notifications.signing import InvalidSecret, InvalidSignature, new_secret, sign, verify
@@ -48,7 +50,15 @@ def we_accept(secret: str, headers: dict[str, str], body: bytes) -> bool:
     return True
 
 
-VERIFIERS = pytest.mark.parametrize("accepts", [library_accepts, we_accept])
+def svix_accepts(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    try:
+        SvixWebhook(secret).verify(body, headers)
+    except SvixError:
+        return False
+    return True
+
+
+VERIFIERS = pytest.mark.parametrize("accepts", [library_accepts, svix_accepts, we_accept])
 Accepts = Callable[[str, dict[str, str], bytes], bool]
 
 
