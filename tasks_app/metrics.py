@@ -7,12 +7,14 @@ costs more with the number of closed tasks. `notifications` registers its own fi
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import add
 from typing import Any, Final
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet, Sum
 
 from core import clock
 from tasks_app.models import HourSummary, HumanTask, SummaryHead
+from tasks_app.sla.clock import Kind
 from tasks_app.states import WAITING, Status
 from tasks_app.summaries import BOUNDS
 
@@ -82,87 +84,114 @@ class Times:
         return BOUNDS[-1]
 
 
-def summary(now: datetime | None = None, *, period: timedelta = PERIOD, people: bool = False) -> dict[str, Any]:
-    """The figures for people: what is open now, and the last `period`. `people`: decisions by person, for leads."""
+def summary(now: datetime | None = None, *, period: timedelta = PERIOD, people: Q | None = None) -> dict[str, Any]:
+    """The figures for people: what is open now, and the last `period`. `people`: whose decisions are told.
+
+    Added up by the database: the cost is that of the hours and of the figures' few dimensions.
+    """
     moment = now or clock.now()
-    is_open = _open(moment)
-    rows = list(HourSummary.objects.filter(hour__gt=moment - period))
-    of = _Hours(rows)
+    past = HourSummary.objects.filter(hour__gt=moment - period)
+    of = _Sums(past)
     answer: dict[str, Any] = {
         "at": moment,
         "period_hours": period.total_seconds() / 3600,
-        "open": is_open,
+        "open": _open(moment),
         "types": {
             task_type: {
-                "created": of.number("created", task_type=task_type),
-                "resolved": of.number("ended", task_type=task_type),
-                "escalation_rate": _rate(
-                    of.number("escalated", task_type=task_type), of.number("created", task_type=task_type)
-                ),
-                "seconds_to_assignment": _told(of.times("assigned", task_type=task_type)),
-                "seconds_to_resolution": _told(of.times("ended", task_type=task_type)),
+                "created": of.number("created", task_type),
+                "resolved": of.number("ended", task_type),
+                "escalation_rate": _rate(of.number("escalated", task_type), of.number("created", task_type)),
+                "seconds_to_assignment": _told(of.times("assigned", task_type)),
+                "seconds_of_work": _told(of.times("worked", task_type)),
+                "seconds_to_resolution": _told(of.times("ended", task_type)),
             }
-            for task_type in sorted({row.task_type for row in rows})
+            for task_type in of.named("created", "assigned", "ended", "escalated")
         },
         "policies": {
             policy or "default": {
-                "resolved": of.number("ended", policy=policy),
-                "breach_rate": _rate(of.missed("ended", policy=policy), of.number("ended", policy=policy)),
+                "resolved": of.number("promised", policy),
+                "breach_rate": _rate(of.missed("promised", policy), of.number("promised", policy)),
+                "clocks": {
+                    str(kind): _rate(of.missed(f"clock_{kind}", policy), of.number(f"clock_{kind}", policy))
+                    for kind in Kind
+                },
             }
-            for policy in sorted({row.policy for row in rows if row.what == "ended"})
+            for policy in of.named("promised")
         },
-        "operations": [
-            {
-                "adapter_name": adapter,
-                "operation": operation,
-                "resolved": total,
-                "failure_rate": _rate(of.number("ended_cannot_complete", **names), total),
-                "rejection_rate": _rate(of.number("ended_rejected", **names), total),
-            }
-            for adapter, operation in sorted(
-                {(row.adapter_name, row.operation) for row in rows if row.what.startswith("ended_")}
-            )
-            for names in [{"adapter_name": adapter, "operation": operation}]
-            for total in [of.number("ended_", prefix=True, **names)]
-        ],
-        "hours": [
-            {"hour": hour, "created": of.number("created", hour=hour), "resolved": of.number("ended", hour=hour)}
-            for hour in sorted({row.hour for row in rows})
-        ],
+        "operations": _operations(past),
+        "hours": _by_hour(past),
         "seconds_since_sweep": age_of_sweep(moment),
     }
-    if people:
-        answer["decisions"] = {
-            person: of.number("decided", person=person)
-            for person in sorted({row.person for row in rows if row.what == "decided"})
-        }
+    if people is not None:
+        decided = past.filter(people, what="decided").order_by("person").values_list("person")
+        answer["decisions"] = dict(decided.annotate(n=Sum("number")))
     return answer
 
 
-class _Hours:
-    """Sums over the hours of a period, by dimension."""
+# The one dimension by which each figure is told.
+_BY_POLICY: Final = ("promised", *(f"clock_{kind}" for kind in Kind))
+_BY_TYPE: Final = ("created", "assigned", "worked", "ended", "escalated")
 
-    def __init__(self, rows: Sequence[HourSummary]) -> None:
-        self._rows = rows
 
-    def _of(self, what: str, *, prefix: bool = False, **values: Any) -> list[HourSummary]:
-        return [
-            row
-            for row in self._rows
-            if (row.what.startswith(what) if prefix else row.what == what)
-            and all(getattr(row, name) == value for name, value in values.items())
-        ]
+class _Sums:
+    """Sums over the hours of a period, by figure and dimension: three queries."""
 
-    def number(self, what: str, **values: Any) -> int:
-        return sum(row.number for row in self._of(what, **values))
+    def __init__(self, past: QuerySet[HourSummary]) -> None:
+        self._sums: dict[tuple[str, str], tuple[int, int]] = {}
+        for names, by in ((_BY_TYPE, "task_type"), (_BY_POLICY, "policy")):
+            added = past.filter(what__in=names).values_list("what", by).annotate(Sum("number"), Sum("missed"))
+            self._sums |= {(what, value): (number, missed) for what, value, number, missed in added}
+        self._times: dict[tuple[str, str], Times] = {}
+        timed = past.filter(what__in=("assigned", "worked", "ended")).exclude(buckets=[])
+        for what, task_type, seconds, buckets in timed.values_list("what", "task_type", "seconds", "buckets"):
+            known = self._times.get((what, task_type))
+            self._times[what, task_type] = (
+                Times(0, seconds, buckets)
+                if known is None
+                else Times(0, known.seconds + seconds, list(map(add, known.buckets, buckets)))
+            )
 
-    def missed(self, what: str, **values: Any) -> int:
-        return sum(row.missed for row in self._of(what, **values))
+    def named(self, *whats: str) -> list[str]:
+        return sorted({value for what, value in self._sums if what in whats})
 
-    def times(self, what: str, **values: Any) -> Times:
-        rows = self._of(what, **values)
-        buckets = [sum(numbers) for numbers in zip(*(row.buckets for row in rows if row.buckets), strict=True)]
-        return Times(sum(row.number for row in rows), sum(row.seconds for row in rows), buckets)
+    def number(self, what: str, value: str) -> int:
+        return self._sums.get((what, value), (0, 0))[0]
+
+    def missed(self, what: str, value: str) -> int:
+        return self._sums.get((what, value), (0, 0))[1]
+
+    def times(self, what: str, value: str) -> Times:
+        return self._times.get((what, value), Times(0, 0.0, ()))
+
+
+def _operations(past: QuerySet[HourSummary]) -> list[dict[str, Any]]:
+    """How tasks ended, by adapter and operation."""
+    ended: dict[tuple[str, str], dict[str, int]] = {}
+    rows = past.filter(what__startswith="ended_").values_list("adapter_name", "operation", "what")
+    for adapter, operation, what, number in rows.annotate(n=Sum("number")):
+        ended.setdefault((adapter, operation), {})[what.removeprefix("ended_")] = number
+    return [
+        {
+            "adapter_name": adapter,
+            "operation": operation,
+            "resolved": sum(numbers.values()),
+            "failure_rate": _rate(numbers.get("cannot_complete", 0), sum(numbers.values())),
+            "rejection_rate": _rate(numbers.get("rejected", 0), sum(numbers.values())),
+        }
+        for (adapter, operation), numbers in sorted(ended.items())
+    ]
+
+
+def _by_hour(past: QuerySet[HourSummary]) -> list[dict[str, Any]]:
+    """Created against resolved."""
+    hours: dict[datetime, dict[str, int]] = {}
+    rows = past.filter(what__in=("created", "ended")).order_by("hour").values_list("hour", "what")
+    for hour, what, number in rows.annotate(n=Sum("number")):
+        hours.setdefault(hour, {})[what] = number
+    return [
+        {"hour": hour, "created": numbers.get("created", 0), "resolved": numbers.get("ended", 0)}
+        for hour, numbers in hours.items()
+    ]
 
 
 def _told(times: Times) -> dict[str, float | None]:
@@ -247,11 +276,12 @@ def task_metrics(now: datetime) -> Iterable[Metric]:
         yield Metric(name, text, [Sample(t[key] or 0, {"task_type": kind}) for kind, t in types.items()])
     for name, key in (
         ("assignment_seconds_24h", "seconds_to_assignment"),
+        ("work_seconds_24h", "seconds_of_work"),
         ("resolution_seconds_24h", "seconds_to_resolution"),
     ):
         yield Metric(
             name,
-            f"{'Time to assignment' if 'assign' in name else 'Time to the end'} in the last 24 hours, by type.",
+            f"{key.replace('_', ' ').capitalize()} in the last 24 hours, by type.",
             [
                 Sample(value, {"task_type": kind, "stat": stat})
                 for kind, t in types.items()
@@ -263,6 +293,16 @@ def task_metrics(now: datetime) -> Iterable[Metric]:
         "breach_ratio_24h",
         "Tasks ended after their deadline to all that ended in the last 24 hours, by policy.",
         [Sample(p["breach_rate"] or 0, {"policy": name}) for name, p in figures["policies"].items()],
+    )
+    yield Metric(
+        "clock_breach_ratio_24h",
+        "The same for each of the three clocks of a policy.",
+        [
+            Sample(rate, {"policy": name, "clock": kind})
+            for name, p in figures["policies"].items()
+            for kind, rate in p["clocks"].items()
+            if rate is not None
+        ],
     )
     for name, key in (("failure_ratio_24h", "failure_rate"), ("rejection_ratio_24h", "rejection_rate")):
         yield Metric(

@@ -10,7 +10,7 @@ from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from tasks_app import selectors
+from tasks_app import reports, selectors
 from tasks_app.admin.actors import actor_of, oversees, works_here
 
 
@@ -88,13 +88,18 @@ def account_links(request: HttpRequest) -> list[dict[str, Any]]:
     return links if works_here(request) else links[2:]
 
 
+def _reads_reports(request: HttpRequest) -> bool:
+    return works_here(request) and reports.may_read(actor_of(request))
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The navigation, for the setting UNFOLD["SIDEBAR"]."""
     queue = _entry(Link(_("Queue"), "inbox", "tasks_app_humantask_changelist"))
     held = selectors.held_by(actor_of(request)) if works_here(request) else 0
     if held:
         queue |= {"badge": str(held), "badge_variant": "primary"}
+    report = Link(_("Reports"), "query_stats", "tasks_app_humantask_report", _reads_reports)
     return [
-        {"items": [_entry(Link(_("Home"), "home", "index")), queue]},
+        {"items": [_entry(Link(_("Home"), "home", "index")), queue, _entry(report)]},
         {"title": _("Configuration"), "separator": True, "items": [_entry(link) for link in _LINKS]},
     ]

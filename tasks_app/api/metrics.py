@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from drf_spectacular.utils import extend_schema
@@ -16,7 +17,7 @@ from rest_framework.response import Response
 
 from core.api import StrictQuery
 from tasks_app import metrics
-from tasks_app.actors import Actor
+from tasks_app.actors import Actor, Grants
 from tasks_app.api.base import TaskView, problems
 from tasks_app.exceptions import NotAllowed
 
@@ -61,8 +62,16 @@ class MetricsSummary(TaskView):
         query.is_valid(raise_exception=True)
         period = timedelta(hours=query.validated_data["hours"])
         grants = self.actor.grants
-        leads = bool(grants.led) or grants.sees_everything
-        return Response(metrics.summary(period=period, people=leads))
+        return Response(metrics.summary(period=period, people=_whose_decisions(grants)))
+
+
+def _whose_decisions(grants: Grants) -> Q | None:
+    """Leads learn who decided how much of what they lead; auditors and administrators of everything; others nothing."""
+    if grants.sees_everything:
+        return Q()
+    if not grants.led:
+        return None
+    return Q(team__in=sorted(grants.led)) | Q(task_type__in=sorted(grants.led_types_for_all))
 
 
 class _Registry:

@@ -11,7 +11,7 @@ from tasks_app.models.retention import RetentionPolicy
 from tasks_app.models.sealed import SealedDetail
 from tasks_app.models.sla import BusinessCalendar, FiredStep, SLAPolicy, SLARevision, SLAStep
 from tasks_app.models.staged import StagedDecision
-from tasks_app.models.summary import HourSummary, SummaryHead
+from tasks_app.models.summary import HourSummary, Quarter, SummaryHead
 from tasks_app.models.task import HumanTask
 from tasks_app.models.views import SavedView
 from tasks_app.models.words import Mention, Phrase
@@ -30,6 +30,7 @@ __all__ = [
     "Phrase",
     "Principal",
     "RetentionPolicy",
+    "Quarter",
     "SLAPolicy",
     "SLARevision",
     "SLAStep",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 
 from core import clock
@@ -42,7 +43,7 @@ def a_morning(make_task: NewTaskFactory, ana: Actor, sam: Actor) -> None:
 
 
 def summary() -> dict[str, Any]:
-    return metrics.summary(T + minutes(110), people=True)
+    return metrics.summary(T + minutes(110), people=Q())
 
 
 def test_it_tells_times_rates_and_people(a_morning: None) -> None:
@@ -55,7 +56,14 @@ def test_it_tells_times_rates_and_people(a_morning: None) -> None:
     assert kind["seconds_to_resolution"]["median"] == pytest.approx(50 * 60, rel=0.2)
     assert kind["seconds_to_resolution"]["p90"] == pytest.approx(90 * 60, rel=0.2)
     assert kind["seconds_to_assignment"]["mean"] == 330
-    assert told["policies"] == {"55 minutes": {"resolved": 10, "breach_rate": 0.5}}
+    assert told["policies"] == {
+        "55 minutes": {
+            "resolved": 10,
+            "breach_rate": 0.5,
+            "clocks": {"to_assign": None, "assigned_to_resolve": None, "to_resolve": 0.5},
+        }
+    }
+    assert kind["seconds_of_work"]["mean"] == (550 - 55) * 60 / 10
     assert told["operations"] == [
         {
             "adapter_name": "mock",

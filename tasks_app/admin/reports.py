@@ -1,0 +1,180 @@
+"""The report page and its CSV: what happened in a period of the reader's days, of the tasks in the reader's sight."""
+
+import csv
+from dataclasses import dataclass
+from datetime import date, timedelta
+from io import StringIO
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core import clock
+from tasks_app import reports
+from tasks_app.admin.actors import actor_of, works_here
+from tasks_app.admin.site import page_context
+from tasks_app.admin.texts import span
+from tasks_app.models import Principal, TaskType, Team
+from tasks_app.reports import DIMENSIONS, PERIODS, Figures, Period
+from tasks_app.summaries import Durations
+
+NAMES = {
+    "day": gettext_lazy("Day"),
+    "week": gettext_lazy("Week"),
+    "month": gettext_lazy("Month"),
+    "custom": gettext_lazy("From … to"),
+}
+CAUSES = {
+    "waited": gettext_lazy("waited to be taken"),
+    "worked": gettext_lazy("worked on too long"),
+    "held": gettext_lazy("on hold while the clock ran"),
+    "routed": gettext_lazy("routed late"),
+}
+
+
+def reads_reports(request: HttpRequest) -> bool:
+    return works_here(request) and reports.may_read(actor_of(request))
+
+
+def report_page(request: HttpRequest) -> HttpResponse:
+    """The page; with `format=csv` the same as a table to take away."""
+    if not reads_reports(request):
+        raise PermissionDenied
+    period, by = _asked(request)
+    found = reports.report(actor_of(request), period, by)
+    if request.GET.get("format") == "csv":
+        return _csv(found)
+    return TemplateResponse(
+        request,
+        "console/report.html",
+        {
+            **page_context(request),
+            "title": _("Reports"),
+            "period": period,
+            "by": by,
+            "kinds": [(kind, NAMES[kind]) for kind in PERIODS],
+            "dimensions": DIMENSIONS.items(),
+            "before_url": _url(period, by, period.beside(-1)),
+            "after_url": _url(period, by, period.beside(1)),
+            "csv_url": f"{_url(period, by, period.first)}&format=csv",
+            "total": _line(_("All"), found.total),
+            "lines": [_line(name, figures) for name, figures in _named(found.by, found.groups).items()],
+            "causes": _causes(found.total),
+            "days": _days(found.days),
+        },
+    )
+
+
+def _asked(request: HttpRequest) -> tuple[Period, str]:
+    """What the address asks for; anything that makes no sense is this week, by type."""
+    zone = ZoneInfo(timezone.get_current_timezone_name())
+    today = clock.now().astimezone(zone).date()
+    kind = request.GET.get("period", "week")
+    by = request.GET.get("by", "task_type")
+    day, last = _date(request.GET.get("date", ""), today), _date(request.GET.get("to", ""), today)
+    period = reports.period_of(kind if kind in PERIODS else "week", day, zone, last=last)
+    return period, by if by in DIMENSIONS else "task_type"
+
+
+def _date(text: str, fallback: date) -> date:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return fallback
+    return found if 1971 <= found.year <= 2200 else fallback
+
+
+def _url(period: Period, by: str, day: date) -> str:
+    asked = {"period": period.kind, "by": by, "date": day.isoformat()}
+    if period.kind == "custom":
+        length = period.last - period.first
+        first = day if day >= period.first else day - length
+        asked |= {"date": first.isoformat(), "to": (first + length).isoformat()}
+    return f"{reverse('admin:tasks_app_humantask_report')}?{urlencode(asked)}"
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    figures: Figures
+    share: str
+    tone: str
+    assign: list[str]
+    work: list[str]
+    end: list[str]
+
+
+def _line(name: str, figures: Figures) -> Line:
+    share = figures.missed_share
+    return Line(
+        name=name,
+        figures=figures,
+        share="–" if share is None else f"{share:.0%}",
+        tone="" if not share else "red" if share > 0.2 else "orange",
+        assign=_times(figures, "assigned"),
+        work=_times(figures, "worked"),
+        end=_times(figures, "ended"),
+    )
+
+
+def _times(figures: Figures, what: str) -> list[str]:
+    """Mean, median, p90 as people read them."""
+    told = reports.told(figures.times.get(what, Durations()))
+    return ["–" if seconds is None else span(timedelta(seconds=seconds)) for seconds in told]
+
+
+def _named(by: str, groups: dict[str, Figures]) -> dict[str, Figures]:
+    """Slugs by their names."""
+    models: dict[str, Any] = {
+        "task_type": (TaskType, "label"),
+        "team": (Team, "name"),
+        "principal": (Principal, "name"),
+    }
+    if by not in models:
+        return {name or _("no adapter named"): figures for name, figures in groups.items()}
+    model, column = models[by]
+    names = dict(model.objects.filter(pk__in=groups).values_list("pk", column))
+    return {f"{names.get(slug) or slug}": figures for slug, figures in groups.items()}
+
+
+def _causes(total: Figures) -> list[tuple[str, int, int]]:
+    """Words, number, share in percent."""
+    return [
+        (str(CAUSES[cause]), number, round(100 * number / total.missed) if total.missed else 0)
+        for cause, number in total.causes.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Bar:
+    day: date
+    created: int
+    ended: int
+    created_percent: int
+    ended_percent: int
+
+
+def _days(days: list[tuple[date, Figures]]) -> list[Bar]:
+    """Opened and ended for each day, beside the busiest of them. A year is too many bars: the months' CSV has them."""
+    if len(days) < 2 or len(days) > 62:
+        return []
+    most = max((max(figures.created, figures.ended) for _day, figures in days), default=0) or 1
+    return [Bar(day, f.created, f.ended, round(100 * f.created / most), round(100 * f.ended / most)) for day, f in days]
+
+
+def _csv(found: reports.Report) -> HttpResponse:
+    out = StringIO()
+    csv.writer(out).writerows(reports.table(found))
+    name = f"report-{found.by}-{found.period.first}-{found.period.last}.csv"
+    return HttpResponse(
+        "\ufeff" + out.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
