@@ -144,7 +144,7 @@ def _do(change: Change, plan: Plan) -> bool:
         change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=_("its follow-up time has come"))
     elif plan.quiet_until is not None and plan.quiet_until > now:
         return _wait(change)
-    elif is_due(plan.expires_at):
+    elif is_due(plan.expires_at) and plan.warns_of_expiry_at is None:  # nothing expires without a warning
         change.move("expire", reason=_("nobody decided in time"))
     elif plan.steps and is_due(plan.steps[0][0]):
         if not take_due_steps(change, plan):

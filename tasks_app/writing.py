@@ -41,6 +41,7 @@ WRITTEN_ONCE: Final = frozenset(
         "due_is_explicit",
         "dedup_key",
         "similarity_key",
+        "value_at_risk",
     }
 )
 

@@ -12,11 +12,16 @@ PANELS = (
     ("Opened in 24 h", "sum by (task_type) (hitl_created_tasks_24h)", "timeseries", "none"),
     ("Ended in 24 h", "sum by (task_type) (hitl_resolved_tasks_24h)", "timeseries", "none"),
     ("Time to assignment, p90", 'hitl_assignment_seconds_24h{stat="p90"}', "timeseries", "s"),
+    ("Time in hands, p90", 'hitl_work_seconds_24h{stat="p90"}', "timeseries", "s"),
     ("Time to the end, p90", 'hitl_resolution_seconds_24h{stat="p90"}', "timeseries", "s"),
     ("Missed deadlines by policy", "hitl_breach_ratio_24h", "timeseries", "percentunit"),
+    ("Missed by clock", "max by (clock) (hitl_clock_breach_ratio_24h)", "timeseries", "percentunit"),
     ("Escalations by type", "hitl_escalation_ratio_24h", "timeseries", "percentunit"),
     ("Cannot complete, by operation", "hitl_failure_ratio_24h", "timeseries", "percentunit"),
     ("Rejected, by operation", "hitl_rejection_ratio_24h", "timeseries", "percentunit"),
+    ("Oldest webhook on its way", "hitl_oldest_delivery_seconds", "timeseries", "s"),
+    ("Events not dispatched", "hitl_outbox_events", "timeseries", "none"),
+    ("Webhooks to send", "hitl_pending_deliveries", "timeseries", "none"),
 )
 
 

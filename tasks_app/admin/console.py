@@ -16,7 +16,6 @@ from tasks_app.admin.group_pages import group_page, groups_page
 from tasks_app.admin.live import live
 from tasks_app.admin.mentions import mentions_page, read_all, read_on_task
 from tasks_app.admin.queue import queue_page
-from tasks_app.admin.reports import report_page
 from tasks_app.admin.task_page import task_page
 from tasks_app.links import task_url
 from tasks_app.models import HumanTask
@@ -53,7 +52,6 @@ class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
             path("news/told/", wrap(presence.news_told), name="tasks_app_humantask_news_told"),
             path("<str:task_id>/presence/", wrap(presence.task_presence), name="tasks_app_humantask_presence"),
             path("<str:task_id>/presence/left/", wrap(presence.leave_task), name="tasks_app_humantask_left"),
-            path("report/", wrap(report_page), name="tasks_app_humantask_report"),
             path("<str:task_id>/change/", wrap(task_page), name="tasks_app_humantask_change"),
             path("<str:task_id>/", wrap(_to_task)),
             path("<str:task_id>/<slug:verb_name>/", wrap(act), name="tasks_app_humantask_act"),

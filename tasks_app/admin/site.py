@@ -98,7 +98,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     held = selectors.held_by(actor_of(request)) if works_here(request) else 0
     if held:
         queue |= {"badge": str(held), "badge_variant": "primary"}
-    report = Link(_("Reports"), "query_stats", "tasks_app_humantask_report", _reads_reports)
+    report = Link(_("Reports"), "query_stats", "tasks_app_quarter_changelist", _reads_reports)
     return [
         {"items": [_entry(Link(_("Home"), "home", "index")), queue, _entry(report)]},
         {"title": _("Configuration"), "separator": True, "items": [_entry(link) for link in _LINKS]},

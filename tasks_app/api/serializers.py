@@ -54,7 +54,9 @@ class TaskIn(StrictSerializer):
         help_text="What the other side answered. Personal data is masked.",
     )
     context_data = serializers.DictField(
-        required=False, help_text="Whatever helps the person decide. Personal data is masked."
+        required=False,
+        help_text="Whatever helps the person decide. Personal data is masked. `value_at_risk` (a number from 0 to "
+        "1,000,000,000, in your currency) moves the task up a little in the queue.",
     )
     due_in_hours = HoursField(required=False, help_text="Hours from now, above 0; or give due_by.")
     due_by = MomentField(required=False, help_text="ISO 8601 with offset. Default by priority: 4 h, 24 h, 48 h, none.")

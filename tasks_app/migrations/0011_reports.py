@@ -1,4 +1,4 @@
-"""Quarters of an hour for the reports; the figures so far are added up anew from the feed by the next roll-up."""
+"""Value at risk; quarters of an hour for the reports; the figures so far are added up anew from the feed by the next roll-up."""
 
 from typing import Any
 
@@ -56,6 +56,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='quarter',
             constraint=models.UniqueConstraint(fields=('at', 'what', 'task_type', 'team', 'principal', 'adapter_name'), name='quarter_once'),
+        ),
+        migrations.AddField(
+            model_name='humantask',
+            name='value_at_risk',
+            field=models.PositiveBigIntegerField(blank=True, help_text='As the adapter told it; it moves the task up a little.', null=True, verbose_name='value at risk'),
         ),
         migrations.RunPython(add_up_anew, migrations.RunPython.noop),
     ]

@@ -142,6 +142,9 @@ class HumanTask(Holding, ProtectedStatus):
     due_by = models.DateTimeField(_("due"), null=True, blank=True)
     due_is_explicit = models.BooleanField(_("due time was given"), default=False)
     start_by = models.DateTimeField(_("start by"))
+    value_at_risk = models.PositiveBigIntegerField(
+        _("value at risk"), null=True, blank=True, help_text=_("As the adapter told it; it moves the task up a little.")
+    )
     next_timer_at = models.DateTimeField(_("next timer"), null=True, blank=True)
 
     # By which promise the deadlines were computed (tasks_app/sla); empty: the defaults by priority

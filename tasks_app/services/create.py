@@ -23,7 +23,7 @@ from tasks_app.models import HumanTask, Principal, TaskType, Team
 from tasks_app.services.priorities import reprioritise
 from tasks_app.services.rhythm import Change, Ledger, schedule
 from tasks_app.services.texts import seal_originals
-from tasks_app.sla import policies
+from tasks_app.sla import deadlines, policies
 from tasks_app.states import EventType
 
 _VARIES: Final = re.compile(r"\d+|\b[0-9a-f]{8,}\b", re.IGNORECASE)
@@ -247,6 +247,7 @@ def _prepare(
         due_by=due_by,
         due_is_explicit=due_by is not None,
         sla_priority=priority,
+        value_at_risk=_value_at_risk(new.context_data),
         dedup_key=dedup_key,
         **masked.values,
     )
@@ -270,6 +271,18 @@ def _check_context(new: NewTask, kind: TaskType) -> None:
             or _("does not fit what tasks of type '%(type)s' need (%(rule)s)")
             % {"type": kind.slug, "rule": error.validator},
         )
+
+
+def _value_at_risk(context: dict[str, Any]) -> int | None:
+    """`context_data.value_at_risk`, where an adapter tells it: a number in the house's own currency, whole units."""
+    value = context.get("value_at_risk")
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value <= deadlines.MOST_VALUE):
+        raise InvalidInput("context_data.value_at_risk", _("give a number from 0 to 1,000,000,000."))
+    whole: int = round(value)
+    return whole
 
 
 def _explicit_due(new: NewTask, now: datetime) -> datetime | None:

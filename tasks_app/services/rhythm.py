@@ -155,7 +155,8 @@ def schedule(task: HumanTask, *, now: datetime, fired: Collection[str] | None = 
     plan = policies.plan(task, policies.policy_of(task), fired)
     task.assign_by = plan.assign.deadline if plan.assign else None
     task.due_by = plan.due.deadline if plan.due else None
-    task.start_by = deadlines.start_by(task.due_by, task.created_at, task.task_type.usual_handling_minutes)
+    usual = task.task_type.usual_handling_minutes
+    task.start_by = deadlines.start_by(task.due_by, task.created_at, usual, task.value_at_risk)
     task.next_timer_at = plan.next_timer_at
 
 

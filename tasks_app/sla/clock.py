@@ -91,7 +91,7 @@ class Facts:
     quiet_until: datetime | None = None
     escalated_at: datetime | None = None
     expiry: datetime | None = None
-    expiry_warned: bool = False
+    expiry_warned_at: datetime | None = None
     claim: Claim | None = None
     staged_until: datetime | None = None
 
@@ -211,8 +211,12 @@ def plan(facts: Facts, policy: Policy | None, fired: Collection[str] = ()) -> Pl
     if expiry is not None and pauses:
         expiry += sum((end - start for start, end in facts.all_holds), timedelta())
     warns = None
-    if expiry is not None and not facts.expiry_warned:
-        warns = expiry - min(EXPIRY_WARNING, (expiry - facts.created_at) / 4)
+    if expiry is not None:
+        notice = min(EXPIRY_WARNING, (expiry - facts.created_at) / 4)
+        if facts.expiry_warned_at is None:
+            warns = expiry - notice
+        else:  # who was warned late, since timers were down, has half of the notice all the same
+            expiry = max(expiry, facts.expiry_warned_at + notice / 2)
     return Plan(
         assign=assign,
         due=due,

@@ -4,6 +4,7 @@ All moments are aware and in UTC.
 """
 
 from datetime import datetime, timedelta
+from math import log10
 from typing import Final
 
 from tasks_app.states import Priority
@@ -26,9 +27,22 @@ def default_due(priority: int, created_at: datetime) -> datetime | None:
     return None if hours is None else created_at + timedelta(hours=hours)
 
 
-def start_by(due_by: datetime | None, created_at: datetime, handling_minutes: int) -> datetime:
-    """The queue key: the latest moment to begin, given the usual handling time."""
-    return (due_by or created_at + HORIZON) - timedelta(minutes=handling_minutes)
+# The most that value at risk moves a task ahead, and what each further digit of it adds.
+MOST_AHEAD: Final = timedelta(hours=1)
+AHEAD_A_DIGIT: Final = timedelta(minutes=10)
+MOST_VALUE: Final = 1_000_000_000
+
+
+def start_by(
+    due_by: datetime | None, created_at: datetime, handling_minutes: int, value_at_risk: int | None = None
+) -> datetime:
+    """The queue key: the latest moment to begin, given the usual handling time.
+
+    Value at risk moves it ahead by ten minutes for each power of ten, an hour at most: enough to decide between tasks
+    that are due at about the same time, too little for anybody to buy a place before an urgent one.
+    """
+    begin = (due_by or created_at + HORIZON) - timedelta(minutes=handling_minutes)
+    return begin - min(MOST_AHEAD, AHEAD_A_DIGIT * log10(1 + (value_at_risk or 0)))
 
 
 def expires_at(created_at: datetime, expires_after_hours: int | None) -> datetime | None:

@@ -181,7 +181,7 @@ def _origin(task: HumanTask, policy: Policy | None) -> str:
             "hours": hours,
         }
     conditions = [
-        _("type %(type)s") % {"type": policy.task_type} if policy.task_type else "",
+        _("type %(type)s") % {"type": task.task_type.label} if policy.task_type else "",
         _("priority %(priority)s") % {"priority": priority} if policy.priority else "",
         _("principal %(principal)s") % {"principal": policy.principal} if policy.principal else "",
     ]

@@ -148,7 +148,7 @@ def facts_of(task: HumanTask) -> Facts:
         quiet_until=task.quiet_until,
         escalated_at=task.escalated_at,
         expiry=None if expiry is None else (task.extended_to or expiry),
-        expiry_warned=task.expiry_warned_at is not None,
+        expiry_warned_at=task.expiry_warned_at,
         claim=claim_of(task),
         staged_until=task.staged_until,
     )

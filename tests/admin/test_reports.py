@@ -20,7 +20,7 @@ from tasks_app.services import Decision, claim_task, decide_task, hold_task, rou
 from tests.admin.conftest import ClientFor, text_of
 from tests.cast import NewTaskFactory, person
 
-REPORT = "/admin/tasks_app/humantask/report/"
+REPORT = "/admin/tasks_app/quarter/"
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MONDAY = T.date()
 

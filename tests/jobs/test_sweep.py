@@ -184,6 +184,15 @@ def test_it_warns_before_it_expires_and_says_expired_never_rejected(make_task: N
     assert (task.status, task.resolution, task.resolved_by) == ("failed", "expired", None)
 
 
+def test_it_warns_first_where_timers_were_down_when_the_end_came(make_task: NewTaskFactory, expiring: None) -> None:
+    task = opened(make_task, task_type="manual_approval")
+    assert sweep_at(24 * 60) == 1
+    assert told(task) == ["task.sla_warned"]
+    assert sweep_at(24 * 60 + 59) == 0
+    assert sweep_at(25 * 60) == 1  # half of the two hours' notice later
+    assert told(task) == ["task.sla_warned", "task.expired"]
+
+
 def test_it_expires_later_when_somebody_puts_it_off(make_task: NewTaskFactory, root: Actor, expiring: None) -> None:
     task = opened(make_task, task_type="manual_approval")
     sweep_at(6 * 60)
