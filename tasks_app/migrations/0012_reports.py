@@ -15,7 +15,7 @@ def add_up_anew(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', '0010_time_in_the_console'),
+        ('tasks_app', "0011_retention"),
     ]
 
     operations = [
