@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -25,23 +26,34 @@ from bench.postgres import cluster
 POLL = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1 FROM tasks_app_humantask WHERE next_timer_at <= now() LIMIT 1"
 PROCESS = """
 import django; django.setup()
-import cProfile, pstats, sys
+import cProfile, pstats, sys, time
 from datetime import UTC, datetime, timedelta
 from core import clock
 from tasks_app import models, timers
 models.HumanTask.objects.exists()
 print("ready", flush=True)
 profile = cProfile.Profile() if input() == "profile" else None
+used = time.process_time()
 with clock.at(datetime.now(UTC) + timedelta(days=4)):
     done = profile.runcall(timers.sweep_all) if profile else timers.sweep_all()
-print(done, flush=True)
+print(done, time.process_time() - used, flush=True)
 if profile:
     pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
 """
 
 
-def sweep(ours: Ours, url: str, processes: int, *, profile: bool) -> tuple[int, float]:
-    """Tasks done and seconds, from the moment at which all processes stand ready."""
+@dataclass(frozen=True)
+class Swept:
+    """Tasks done, seconds on the clock, and seconds of CPU that the sweeps and the database server used."""
+
+    done: int
+    seconds: float
+    cpu: float
+    server_cpu: float
+
+
+def sweep(ours: Ours, url: str, processes: int, *, profile: bool) -> Swept:
+    """From the moment at which all processes stand ready."""
     running = [
         subprocess.Popen(
             [sys.executable, "-c", PROCESS],
@@ -56,13 +68,28 @@ def sweep(ours: Ours, url: str, processes: int, *, profile: bool) -> tuple[int, 
     for process in running:
         assert process.stdout is not None
         process.stdout.readline()
-    began = time.monotonic()
+    began, server = time.monotonic(), server_cpu(url)
     for process in running:
         assert process.stdin is not None
         process.stdin.write("profile\n" if profile else "go\n")
         process.stdin.flush()
-    done = sum(int(process.communicate()[0]) for process in running)
-    return done, time.monotonic() - began
+    told = [process.communicate()[0].split() for process in running]
+    return Swept(
+        done=sum(int(done) for done, _cpu in told),
+        seconds=time.monotonic() - began,
+        cpu=sum(float(cpu) for _done, cpu in told),
+        server_cpu=server_cpu(url) - server,
+    )
+
+
+def server_cpu(url: str) -> float:
+    """Seconds of CPU of the server's sessions that have ended: so that a busy machine does not spoil the figure."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT setting FROM pg_settings WHERE name = 'data_directory'").fetchone()
+    assert row is not None
+    pid = Path(row[0], "postmaster.pid").read_text().split()[0]
+    fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")  # of children that were waited for
 
 
 def poll(url: str) -> float:
@@ -95,12 +122,17 @@ def main() -> int:
             before, name = closed, f"bench_filled_{closed}"
             copy = server.create("bench_swept", name)
             server.settle()
-            done, seconds = sweep(ours, copy, given.processes, profile=given.profile)
+            swept = sweep(ours, copy, given.processes, profile=given.profile)
             with psycopg.connect(copy, autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE tasks_app_humantask")
+            each = (swept.cpu + swept.server_cpu) / swept.done
             print(
-                f"{closed:,} closed tasks: {done:,} due tasks in {seconds:.1f} s with {given.processes} processes: "
-                f"{done / seconds:,.0f}/s; a poll with nothing due: {poll(copy):.2f} ms; trail: {ours.verify(copy)}"
+                f"{closed:,} closed tasks: {swept.done:,} due tasks in {swept.seconds:.1f} s with {given.processes} "
+                f"processes: {swept.done / swept.seconds:,.0f}/s on the clock; CPU {1000 * each:.2f} ms a task "
+                f"({1000 * swept.cpu / swept.done:.2f} sweep, {1000 * swept.server_cpu / swept.done:.2f} database), so "
+                f"{1 / each:,.0f}/s for each core; a poll with nothing due: {poll(copy):.2f} ms; "
+                f"trail: {ours.verify(copy)}",
+                flush=True,
             )
     return 0
 
