@@ -15,7 +15,7 @@ def add_up_anew(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks_app', "0011_retention"),
+        ("tasks_app", "0012_alike_covering"),
     ]
 
     operations = [
