@@ -18,6 +18,7 @@ from tasks_app.exceptions import NotAllowed, TaskError, WrongState
 from tasks_app.models import HumanTask, StagedDecision
 from tasks_app.services.resolve import Decision, check, decide_task, end, masked_decision, take_in_hand
 from tasks_app.services.rhythm import Change, changing, lock, written_at_the_end
+from tasks_app.services.work import refuse_if_taken
 from tasks_app.states import EventType, Resolution
 
 WAITING, Outcome = StagedDecision.Outcome.WAITING, StagedDecision.Outcome
@@ -39,7 +40,8 @@ def stage_decision(
             raise NotAllowed(_("Decisions are made by people."), current_version=task.version)
         check(decision, task.task_type)
         waiting = _waiting(task)
-        if waiting is not None and waiting.person_id == actor.user.pk:
+        if waiting is not None:
+            refuse_if_taken(task, actor)
             return task, _again(task, waiting, decision)
         take_in_hand(change, actor, is_informed=expected_version is not None)
         change.permit(permissions.can_decide(actor, task), _("Only the person who holds this task may decide it."))

@@ -237,8 +237,10 @@ def test_it_refuses_whom_a_decision_would_be_refused(
     assert not StagedDecision.objects.exists()
 
 
-def test_it_takes_the_same_key_twice_as_once(staged: HumanTask, ana: Actor) -> None:
+def test_it_takes_the_same_key_twice_as_once(staged: HumanTask, ana: Actor, sam: Actor) -> None:
     with clock.at(at(1)):
+        with pytest.raises(TakenByAnother):
+            services.stage_decision(staged.pk, sam, APPROVED)
         _task, waiting = services.stage_decision(staged.pk, ana, APPROVED)
         with pytest.raises(WrongState):
             services.stage_decision(staged.pk, ana, Decision("rejected", "No."))
