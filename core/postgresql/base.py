@@ -1,6 +1,8 @@
 """Django's PostgreSQL backend with a health check that costs no round trip, and statements that the server keeps."""
 
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -33,6 +35,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         poll.register(connection.fileno(), select.POLLIN)
         # Something to read: a notice, which the question below passes over, or the end, which makes it fail.
         return super().is_usable() if poll.poll(0) else True
+
+    _prepares = False
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Within the block the ORM's statements are kept prepared, too: for those that run with every request."""
+        self._prepares = True
+        try:
+            yield
+        finally:
+            self._prepares = False
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if self._prepares and name is None:
+            return PreparedCursor(self.connection)
+        return super().create_cursor(name)
 
     def prepared_cursor(self) -> Any:
         """A cursor for the few statements that run with every request; counted and logged as any other."""

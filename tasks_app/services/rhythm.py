@@ -12,6 +12,7 @@ from django_fsm import TransitionNotAllowed
 
 from core import clock
 from core.bulk import update_many
+from core.planned import planned_once
 from tasks_app import events, lookups
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
@@ -192,5 +193,6 @@ def lock(task_id: str) -> HumanTask | None:
     to it as they were before; a holder who came meanwhile would be missing, and a task that changed teams would not be
     found at all. Type, team and people are looked up by what the locked row says.
     """
-    task = HumanTask.objects.select_for_update().filter(pk=task_id).first()
+    with planned_once():
+        task = HumanTask.objects.select_for_update().filter(pk=task_id).first()
     return None if task is None else lookups.complete(task)

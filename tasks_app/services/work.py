@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from core import clock
+from core.planned import planned_once
 from tasks_app import lookups, permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
@@ -62,11 +63,9 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
     each other.
     """
     with transaction.atomic(), written_at_the_end() as ledger:
-        task = (
-            selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
-            .select_for_update(skip_locked=True)
-            .first()
-        )
+        waiting = selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
+        with planned_once():
+            task = waiting.select_for_update(skip_locked=True).first()
         if task is None:
             return None
         lookups.complete(task)
