@@ -133,10 +133,10 @@ class Ours:
         held = column(url, f"SELECT task_id FROM {TABLE} WHERE status = 'in_progress' ORDER BY task_id")
         last = column(url, "SELECT last_position FROM tasks_app_feedhead")[0]
         creates = [create_body(number) for number in range(200)]
-        batches = [b'{"tasks": [' + b",".join(creates[start : start + 100]) + b"]}" for start in range(100)]
+        batches = [b'{"items": [' + b",".join(creates[start : start + 100]) + b"]}" for start in range(100)]
         return {
             "create": [Request("POST", "/api/v1/tasks/", adapter, body, 201) for body in creates],
-            "create_batch": [Request("POST", "/api/v1/tasks/batch/", adapter, body, 200) for body in batches],
+            "create_batch": [Request("POST", "/api/v1/tasks/batch/", adapter, body, 201) for body in batches],
             "claim": [Request("POST", "/api/v1/tasks/claim-next/", person, b"{}")],
             "complete": [Request("POST", f"/api/v1/tasks/{pk}/complete/", person, DECISION) for pk in held],
             "queue": [Request("GET", "/api/v1/tasks/pending/?limit=50", person)],
