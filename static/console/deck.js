@@ -19,6 +19,7 @@
   }
 
   const AHEAD = 2;
+  const acted = new Set(); // tasks of which a key is on its way or done: a card asked for meanwhile must not bring them back
   let current = null; // the card on screen: {task, version, name, el, claimed}
   const ahead = []; // cards in the page that are not shown yet, the next one first
   const passed = []; // cards that were left with j, the latest last
@@ -174,7 +175,7 @@
 
   function inHand() {
     const cards = [...(current ? [current] : []), ...ahead, ...passed, ...lines.filter((line) => line.card).map((line) => line.card)];
-    return [...new Set(cards.map((card) => card.task))];
+    return [...new Set([...cards.map((card) => card.task), ...[...acted].reverse()])];
   }
 
   // Fetch the cards after this one, so that a quick key or a slow line meets no gap; nothing is claimed.
@@ -319,6 +320,7 @@
   // -- deciding -------------------------------------------------------------------------------------------------------
 
   function run(card, verb) {
+    acted.add(card.task);
     const panel = card.el.querySelector(`[data-panel="${verb}"]`);
     const line = panel.hasAttribute("data-decides") ? addLine({ task: card.task, name: card.name, card, verb, label: panel.dataset.label }) : null;
     close(card);
@@ -382,6 +384,7 @@
 
   // The card on screen makes room and is the next one then.
   function bringBack(card) {
+    acted.delete(card.task);
     if (current && current !== card) {
       const other = current;
       aside(other);
