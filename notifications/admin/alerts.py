@@ -23,6 +23,10 @@ from tasks_app.links import task_url
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(AdministratorsAdmin):
+    explanation = gettext_lazy(
+        "A rule says what is worth an alarm. Each alarm is told once when it begins and once when it is over, in the "
+        "console and to the channels chosen here. Rules are not deleted; switch off what you do not want to hear of."
+    )
     list_display = ("name", "kind", "when", "tells", "state")
     fields = ("name", "slug", "kind", "enabled", "min_priority", "minutes", "threshold", "channels")
     fixed_fields = ("slug", "kind")
@@ -82,6 +86,9 @@ class IsOpen(admin.SimpleListFilter):
 class AlertAdmin(CatalogAdmin):
     """What the rules found, the latest first. Nothing is changed here: an alert ends when its cause does."""
 
+    explanation = gettext_lazy(
+        "What the alert rules found, the latest first. Nothing is changed here: an alert is over when its cause is."
+    )
     paginator = InfinitePaginator
     list_display = ("what", "rule", "state", "since", "lasted", "told")
     list_display_links = None

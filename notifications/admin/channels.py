@@ -125,6 +125,11 @@ def state_of(endpoint: Endpoint) -> tuple[str, str]:
 
 @admin.register(Channel)
 class ChannelAdmin(AdministratorsAdmin):
+    explanation = gettext_lazy(
+        "A channel brings news to people: a team's mail address or a Slack channel. It hears of tasks that its team "
+        "may see, in a message that says what, why now and how long is left; a flood arrives as one digest. People "
+        "set up their own under My notifications."
+    )
     form = ChannelForm
     list_display = ("name", "slug", "kind", "hears_of", "state")
     list_select_related = ("endpoint", "team", "person")

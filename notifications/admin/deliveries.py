@@ -81,6 +81,10 @@ def task_of(delivery: Delivery) -> str:
 
 @admin.register(Delivery)
 class DeliveryAdmin(AdministratorsAdmin):
+    explanation = gettext_lazy(
+        "Every message to a receiver or a channel: what was sent, each try, and what came back. A message is tried ten "
+        "times over 75 hours; what failed for good can be sent again, one or many."
+    )
     paginator = InfinitePaginator
     list_display = ("what", "about", "endpoint", "state", "attempts", "created", "next_try")
     list_select_related = ("endpoint", "alert")

@@ -124,6 +124,11 @@ def judge(url: str) -> dict[str, str]:
 
 @admin.register(Endpoint)
 class EndpointAdmin(AdministratorsAdmin):
+    explanation = gettext_lazy(
+        "A webhook endpoint is where an adapter hears how its tasks ended. Messages are signed and tried again until "
+        "they arrive; after five days without success the endpoint is switched off, and what it missed can be "
+        "recovered. Adapters add their own over the API; one without an adapter hears of all tasks."
+    )
     form = EndpointForm
     list_display = ("name", "url", "shown_owner", "format", "state", "created_at")
     list_select_related = ("owner",)

@@ -10,6 +10,7 @@ from django.contrib.admin import site
 
 from tasks_app import tokens
 from tasks_app.actors import Actor
+from tasks_app.admin.base import CatalogAdmin
 from tasks_app.models import Principal, TaskType, Team, TeamMembership, User
 from tasks_app.services import Decision, claim_task, decide_task
 from tests.admin.conftest import ClientFor, text_of
@@ -43,6 +44,12 @@ def test_its_pages_explain_themselves(model: str, client_for: ClientFor) -> None
         explanation = str(cast(Any, site._registry[apps.get_model("tasks_app", model)]).explanation)
         assert len(explanation) > 120
         assert explanation[:60] in text_of(page).replace("&#x27;", "'")
+
+
+def test_no_page_of_the_configuration_is_left_unexplained() -> None:
+    catalogue = [admin for admin in site._registry.values() if isinstance(admin, CatalogAdmin)]
+    assert len(catalogue) >= 15
+    assert [type(admin).__name__ for admin in catalogue if len(str(admin.explanation)) < 60] == []
 
 
 def test_it_asks_before_a_type_is_switched_off(make_task: NewTaskFactory, client_for: ClientFor, root: Actor) -> None:
