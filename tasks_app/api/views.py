@@ -1,11 +1,14 @@
 """The calls about one task. Thin: read, call the service, answer."""
 
+from collections.abc import Callable
+
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core import clock
+from core.api import StrictSerializer
 from tasks_app import services
 from tasks_app.api.answers import task_detail
 from tasks_app.api.base import TaskView, problems
@@ -32,6 +35,9 @@ from tasks_app.api.serializers import (
     task_row,
 )
 from tasks_app.exceptions import TaskNotFound
+from tasks_app.models import HumanTask
+
+Service = Callable[..., HumanTask]
 
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag as you read it; 412 if it has moved on."
@@ -54,21 +60,60 @@ class GetTask(TaskView):
         return Response(answer, headers={"ETag": f'"{version}"'})
 
 
-class AssignTask(TaskView):
-    @extend_schema(
-        operation_id="assign_task",
-        request=AssignIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Give the task to a person: leads, and tokens with `tasks:work`."""
-        body = self.read(AssignIn, request)
-        return self.answer(
-            services.assign_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
+def change_view(operation_id: str, says: str, body: type[StrictSerializer], service: Service) -> type[TaskView]:
+    """The view of one change of a task: read the body, call the service with the version that the caller saw, answer.
+
+    The body's fields are the service's keyword arguments; `says` is what the OpenAPI document tells of the operation.
+    """
+
+    class Changing(TaskView):
+        @extend_schema(
+            operation_id=operation_id,
+            description=says,
+            request=body,
+            parameters=CHANGE,
+            responses={200: TaskOut, **CHANGE_PROBLEMS},
+            tags=["tasks"],
         )
+        @idempotent
+        def post(self, request: Request, task_id: str) -> Response:
+            given = self.read(body, request)
+            return self.answer(service(task_id, self.actor, expected_version=self.seen_version(request), **given))
+
+    Changing.__name__ = Changing.__qualname__ = operation_id.title().replace("_", "")
+    return Changing
+
+
+AssignTask = change_view(
+    "assign_task",
+    "Give the task to a person: leads, and tokens with `tasks:work`.",
+    AssignIn,
+    services.assign_task,
+)
+ClaimTask = change_view("claim_task", "Take a waiting task.", NothingIn, services.claim_task)
+StartTask = change_view("start_task", "Begin to work on a task that you hold.", NothingIn, services.start_task)
+HandOverTask = change_view(
+    "hand_over_task",
+    "Give a task that you hold to a colleague who may work on it, with a note. Leads assign, whoever holds it.",
+    HandOverIn,
+    services.hand_over_task,
+)
+ReleaseTask = change_view("release_task", "Give the task back to the queue.", ReasonIn, services.release_task)
+RouteTask = change_view(
+    "route_task",
+    "Hand the task to another team. The answer is what you see last, if that team's tasks are not yours to see.",
+    RouteIn,
+    services.route_task,
+)
+EscalateTask = change_view(
+    "escalate_task",
+    "Raise the task by one level and give it to the escalation team.",
+    ReasonIn,
+    services.escalate_task,
+)
+WithdrawTask = change_view(
+    "withdraw_task", "End the task because the operation is moot.", ReasonIn, services.withdraw_task
+)
 
 
 class CompleteTask(TaskView):
@@ -95,121 +140,6 @@ class CompleteTask(TaskView):
             expected_version=self.seen_version(request),
         )
         return self.answer(task)
-
-
-class ClaimTask(TaskView):
-    @extend_schema(
-        operation_id="claim_task",
-        request=NothingIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Take a waiting task."""
-        self.read(NothingIn, request)
-        return self.answer(services.claim_task(task_id, self.actor, expected_version=self.seen_version(request)))
-
-
-class StartTask(TaskView):
-    @extend_schema(
-        operation_id="start_task",
-        request=NothingIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Begin to work on a task that you hold."""
-        self.read(NothingIn, request)
-        return self.answer(services.start_task(task_id, self.actor, expected_version=self.seen_version(request)))
-
-
-class HandOverTask(TaskView):
-    @extend_schema(
-        operation_id="hand_over_task",
-        request=HandOverIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Give a task that you hold to a colleague who may work on it, with a note. Leads assign, whoever holds it."""
-        body = self.read(HandOverIn, request)
-        return self.answer(
-            services.hand_over_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
-        )
-
-
-class ReleaseTask(TaskView):
-    @extend_schema(
-        operation_id="release_task",
-        request=ReasonIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Give the task back to the queue."""
-        body = self.read(ReasonIn, request)
-        return self.answer(
-            services.release_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
-        )
-
-
-class RouteTask(TaskView):
-    @extend_schema(
-        operation_id="route_task",
-        request=RouteIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Hand the task to another team. The answer is what you see last, if that team's tasks are not yours to see."""
-        body = self.read(RouteIn, request)
-        return self.answer(
-            services.route_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
-        )
-
-
-class EscalateTask(TaskView):
-    @extend_schema(
-        operation_id="escalate_task",
-        request=ReasonIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """Raise the task by one level and give it to the escalation team."""
-        body = self.read(ReasonIn, request)
-        return self.answer(
-            services.escalate_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
-        )
-
-
-class WithdrawTask(TaskView):
-    @extend_schema(
-        operation_id="withdraw_task",
-        request=ReasonIn,
-        parameters=CHANGE,
-        responses={200: TaskOut, **CHANGE_PROBLEMS},
-        tags=["tasks"],
-    )
-    @idempotent
-    def post(self, request: Request, task_id: str) -> Response:
-        """End the task because the operation is moot."""
-        body = self.read(ReasonIn, request)
-        return self.answer(
-            services.withdraw_task(task_id, self.actor, expected_version=self.seen_version(request), **body)
-        )
 
 
 class CommentOnTask(TaskView):
