@@ -140,6 +140,11 @@ def test_its_answers_are_what_the_document_says(document: dict[str, Any], api: C
     one = "/api/v1/tasks/{task_id}/"
     calls: list[tuple[str, Any, int]] = [
         ("post /api/v1/tasks/", bot.post(TASKS, {"task_type": "manual_approval", "principal_id": "acme_corp"}), 201),
+        (
+            "post /api/v1/tasks/batch/",
+            bot.post(f"{TASKS}batch/", {"items": [{"task_type": "manual_approval", "principal_id": "acme_corp"}]}),
+            201,
+        ),
         ("get /api/v1/tasks/", bot.get(f"{TASKS}?limit=1"), 200),
         ("get /api/v1/tasks/pending/", ana.get(f"{TASKS}pending/"), 200),
         (f"get {one}", ana.get(f"{TASKS}{task}/"), 200),
