@@ -33,9 +33,11 @@ OPERATIONS: Final = [
     "create_human_task", "create_human_tasks",
     "list_tasks", "get_pending_tasks", "get_task", "assign_task", "complete_task", "claim_task",
     "start_task", "release_task", "route_task", "escalate_task", "withdraw_task", "comment_on_task", "reveal_detail",
-    "claim_next_task", "hold_task", "resume_task", "get_task_clock", "get_metrics_summary",
+    "claim_next_task", "hand_over_task", "hold_task", "resume_task", "extend_task", "get_task_clock",
+    "get_metrics_summary",
     "list_task_events", "list_events", "list_webhook_endpoints", "create_webhook_endpoint",
-    "get_webhook_endpoint", "delete_webhook_endpoint", "test_webhook_endpoint", "rotate_webhook_secret",
+    "get_webhook_endpoint", "change_webhook_endpoint", "delete_webhook_endpoint", "test_webhook_endpoint",
+    "rotate_webhook_secret",
     "enable_webhook_endpoint", "recover_webhook_endpoint", "list_deliveries", "get_delivery", "redeliver",
 ]  # fmt: skip
 

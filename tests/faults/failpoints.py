@@ -34,7 +34,7 @@ def arm(point: str) -> None:
     from notifications import jobs, relay
     from notifications.channels import Webhook
     from notifications.relay import draining
-    from tasks_app import events, wakeup
+    from tasks_app import wakeup, writing
 
     sent, wake = Webhook.send, wakeup._wake
 
@@ -49,9 +49,9 @@ def arm(point: str) -> None:
 
     match point:
         case "before insert":
-            events.record = die  # type: ignore[assignment]
+            writing.write = die
         case "after insert":
-            events.record = then_die(events.record)
+            writing.write = then_die(writing.write)
         case "after commit":
             wakeup._wake = die
         case "after publish":
@@ -78,7 +78,8 @@ def run(point: str, number: int) -> None:
         address="127.0.0.1",
         correlation_id=f"failpoint {number}",
     )
-    open_task(NewTask("creative_approval", "acme_corp", operation=point), bot)
+    # With a dedup key, so that the insert and the commit are two moments on PostgreSQL too.
+    open_task(NewTask("creative_approval", "acme_corp", operation=point, dedup_key=f"{point} {number}"), bot)
     relay.drain()
 
 

@@ -61,7 +61,7 @@ def tasks(people: dict[str, User], make_task: NewTaskFactory) -> list[HumanTask]
 
 
 def parsed(fragment: Any) -> Any:
-    return orjson.loads(orjson.dumps(fragment))
+    return orjson.loads(dumps(fragment))
 
 
 def test_lists_of_tasks_say_what_python_would(tasks: list[HumanTask]) -> None:
