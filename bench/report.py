@@ -7,10 +7,11 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from bench import chart
 
@@ -189,6 +190,10 @@ def slope_text(slope: dict[str, float]) -> str:
     return f"Two processes against one, times as fast (they share the cores with the database): {told}."
 
 
+ALONE: Final[dict[str, Callable[[Any], str]]] = {"contention": crowd_text, "slope": slope_text}
+"""What one contender does by itself, where the run measured it."""
+
+
 def write(figures: list[Figures], facts: dict[str, Any], folder: Path = RESULTS, *, into_docs: bool = False) -> str:
     """Write latest.json, latest.md and latest.svg, with `into_docs` also the page of the docs; return the Markdown."""
     folder.mkdir(exist_ok=True)
@@ -196,8 +201,8 @@ def write(figures: list[Figures], facts: dict[str, Any], folder: Path = RESULTS,
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     text = f"{hardware['cores']} cores ({hardware['cpu']}), {hardware['memory_gb']} GB"
     facts = {"date": now.isoformat().replace("+00:00", "Z"), "machine": hardware, "machine_text": text, **facts}
-    crowd, slope = crowd_text(facts["contention"]), slope_text(facts["slope"])
-    table = f"{markdown(figures, facts)}\n{crowd}\n\n{slope}\n"
+    alone = [told(facts[name]) for name, told in ALONE.items() if name in facts]
+    table = "\n".join([markdown(figures, facts), *(f"{text}\n" for text in alone)])
     document = {**{key: value for key, value in facts.items() if not key.endswith("_text")}, "versions": versions()}
     document |= {"results": results(figures), "details": details(figures)}
     (folder / "latest.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -27,15 +27,21 @@ from bench.serve import Server, ServerFailedError
 
 QUICK_SIZES = (10_000, 100_000)
 FULL_SIZES = (10_000, 100_000, 1_000_000)
+QUICK_WORKS = ("create", "claim", "queue")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds` for each contender in each round; what this project does alone is measured for half of them."""
+    """`seconds` for each contender in each round; what this project does alone is measured for half of them.
+
+    `alone`: also what one contender does by itself: many clients against few, two processes against one.
+    """
 
     sizes: tuple[int, ...]
     rounds: int
     seconds: float
+    works: tuple[str, ...] = works.WORKS
+    alone: bool = True
 
     def seconds_of(self, work: str) -> float:
         return self.seconds if work in works.COMPARED else self.seconds / 2
@@ -81,7 +87,7 @@ def databases(
 
 
 def measure_all(contenders: dict[int, dict[str, works.Measure]], plan: Plan, began: float) -> list[report.Figures]:
-    figures = {(work, size): report.Figures(work, size) for work in works.WORKS for size in plan.sizes}
+    figures = {(work, size): report.Figures(work, size) for work in plan.works for size in plan.sizes}
     for turn in range(plan.rounds):
         for (work, size), each in figures.items():
             names = list(contenders[size])
@@ -158,10 +164,13 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
         say(began, "served; measuring")
         figures = measure_all(contenders, plan, began)
         crowded = urls["ours"][plan.sizes[-1]]
-        crowd = works.contention(largest.port, ours.requests(crowded)["claim"][0], crowded, plan.seconds)
-        say(began, f"contention: {crowd}")
-        slope = measure_slope(ours, urls["ours"][plan.sizes[0]], folder)
-        say(began, f"one process against two: {slope}")
+        by_itself: dict[str, object] = {}
+        if plan.alone:
+            crowd = works.contention(largest.port, ours.requests(crowded)["claim"][0], crowded, plan.seconds)
+            by_itself["contention"] = {"size": plan.sizes[-1], **crowd}
+            say(began, f"contention: {crowd}")
+            by_itself["slope"] = measure_slope(ours, urls["ours"][plan.sizes[0]], folder)
+            say(began, f"one process against two: {by_itself['slope']}")
         left = {
             "limit": fill.open_tasks(urls["limit"][plan.sizes[-1]], "task"),
             "naive": fill.open_tasks(urls["naive"][plan.sizes[-1]], stock.TABLE),
@@ -179,8 +188,7 @@ def run(plan: Plan, began: float, *, into_docs: bool) -> str:
         "open_tasks_at_the_end": left,
         "load_generator_ceiling_per_s": round(ceiling),
         "seconds_in_all": round(time.monotonic() - began),
-        "contention": {"size": plan.sizes[-1], **crowd},
-        "slope": slope,
+        **by_itself,
         "rounds_text": (
             f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, {fill.OPEN_TASKS:,} open tasks beside each size"
         ),
@@ -209,7 +217,8 @@ def main() -> int:
     kind.add_argument("--full", action="store_true", help="also 1,000,000 closed tasks, under fifteen minutes")
     parser.add_argument("--sizes", metavar="N,N", help="other numbers of closed tasks, the smallest first")
     given = parser.parse_args()
-    plan = Plan(QUICK_SIZES, 2, 0.5) if given.quick else Plan(FULL_SIZES, 3, 1.2)
+    quick, full = Plan(QUICK_SIZES, 3, 1.0, QUICK_WORKS, alone=False), Plan(FULL_SIZES, 3, 1.2)
+    plan = quick if given.quick else full
     if given.sizes:
         plan = replace(plan, sizes=tuple(int(size) for size in given.sizes.split(",")))
     began = time.monotonic()
