@@ -433,6 +433,9 @@
         } else {
           update(page);
         }
+      } else if (answer.status === 404) {
+        lost("gone");
+        return; // nothing of this group is left: nothing to ask for any more
       } else if (answer.status !== 304) {
         throw new Error("status " + answer.status);
       }
@@ -454,14 +457,8 @@
   function update(page) {
     waiting = null;
     const focused = document.activeElement;
-    const tabs = page.querySelector("[data-part=tabs]");
-    const oldTabs = document.querySelector("[data-part=tabs]");
-    if (tabs && oldTabs && tabs.innerHTML !== oldTabs.innerHTML) {
-      const at = oldTabs.contains(focused) ? Array.from(oldTabs.children).indexOf(focused) : -1;
-      oldTabs.replaceChildren(...tabs.childNodes);
-      if (at >= 0 && oldTabs.children[at]) {
-        oldTabs.children[at].focus();
-      }
+    for (const part of page.querySelectorAll("[data-part]:not([data-part=list])")) {
+      replacePart(part, document.querySelector(`[data-part=${part.dataset.part}]`), focused);
     }
     const list = page.querySelector("[data-part=list]");
     const oldList = form.querySelector("[data-part=list]");
@@ -489,6 +486,17 @@
     }
     say(counted);
     show();
+  }
+
+  function replacePart(part, old, focused) {
+    if (!old || part.innerHTML === old.innerHTML) {
+      return;
+    }
+    const at = old.contains(focused) ? Array.from(old.children).indexOf(focused) : -1;
+    old.replaceChildren(...part.childNodes);
+    if (at >= 0 && old.children[at]) {
+      old.children[at].focus();
+    }
   }
 
   function merge(body, oldBody, before, counted) {
@@ -524,10 +532,13 @@
     const box = row.querySelector("[data-pick]");
     const seen = chosen.get(row.dataset.task);
     if (box && seen) {
-      box.dataset.fresh = box.value;
-      box.value = seen;
       box.checked = true;
-      row.classList.add("c-row-on", "c-row-stale");
+      row.classList.add("c-row-on");
+      if (box.value !== seen) {
+        box.dataset.fresh = box.value;
+        box.value = seen;
+        row.classList.add("c-row-stale");
+      }
     }
     const focused = document.activeElement;
     const selector = known.contains(focused) && (focused.matches("input") ? "[data-pick]" : ".c-row-link");
@@ -559,8 +570,8 @@
     }
     const all = rows();
     const at = all.indexOf(document.activeElement.closest("tr[data-task]"));
-    if (event.key === "x" && at >= 0) {
-      const box = all[at].querySelector("[data-pick]");
+    const box = at >= 0 ? all[at].querySelector("[data-pick]") : null;
+    if (event.key === "x" && box) {
       pick(box, !box.checked);
       lastBox = box;
       everything = false;
@@ -574,17 +585,19 @@
   }
 
   function begin() {
-    form = document.querySelector("form[data-bulk]");
+    form = document.querySelector("form[data-bulk], [data-live]");
     if (!form) {
       return;
     }
     bar = form.querySelector("[data-bulk-bar]");
     dialog = document.querySelector("[data-bulk-dialog]");
-    form.addEventListener("change", ticked);
-    form.addEventListener("click", clicked, true);
     document.addEventListener("keydown", pressed);
-    document.addEventListener("submit", submitted, true);
-    dialog.addEventListener("close", closed);
+    if (dialog) {
+      form.addEventListener("change", ticked);
+      form.addEventListener("click", clicked, true);
+      document.addEventListener("submit", submitted, true);
+      dialog.addEventListener("close", closed);
+    }
     for (const box of boxes()) {
       if (box.checked) {
         pick(box, true);

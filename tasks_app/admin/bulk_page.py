@@ -13,7 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core import clock
+from tasks_app import groups
 from tasks_app.actors import Actor
+from tasks_app.admin import group_pages
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.bulk import MOST, Item, Plan, Seen, carry_out, plan_for, seen_in, told
 from tasks_app.admin.bulk_verbs import BULK, BulkVerb
@@ -87,6 +89,7 @@ def _preview(
     status: int = 200,
 ) -> HttpResponse:
     plan = plan_for(bulk, seen, actor)
+    group = request.POST.get("group", "")[: group_pages.KEY_LENGTH]
     number = len(plan.eligible)
     options = plan.options
     chosen = request.POST.get(bulk.pick, "") if bulk.pick else ""
@@ -99,6 +102,8 @@ def _preview(
         "chosen": chosen,
         "options": options,
         "asked_for": len(seen),
+        "group": group,
+        "following": group_pages.beyond(groups.tasks_alike(actor, group)) if group else 0,
         "is_cut": is_cut,
         "most": MOST,
         "back": back,
@@ -122,11 +127,13 @@ def _result(
     items = [carry_out(bulk, one, actor, values) for one in seen]
     done: list[Item] = [item for item in items if not item.reason]
     skipped = [item for item in items if item.reason]
+    group = request.POST.get("group", "")[: group_pages.KEY_LENGTH]
     context = {
         "bulk": bulk,
         "done": done,
         "skipped": skipped,
         "summary": summary_of(len(done), [item.reason for item in skipped]),
+        "remaining": groups.tasks_alike(actor, group).count() if group else 0,
         "back": back,
         "back_url": back_to_queue(back),
     }

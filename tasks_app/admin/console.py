@@ -13,7 +13,7 @@ from tasks_app.admin.actors import works_here
 from tasks_app.admin.bulk_page import bulk_page
 from tasks_app.admin.export import export
 from tasks_app.admin.group_pages import group_page, groups_page
-from tasks_app.admin.live import live
+from tasks_app.admin.live import group_live, groups_live, live
 from tasks_app.admin.mentions import mentions_page, read_all, read_on_task
 from tasks_app.admin.queue import queue_page
 from tasks_app.admin.task_page import task_page
@@ -37,6 +37,8 @@ class HumanTaskAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold is untyped
             path("export/", wrap(export), name="tasks_app_humantask_export"),
             path("bulk/<slug:verb_name>/", wrap(bulk_page), name="tasks_app_humantask_bulk"),
             path("similar/", wrap(groups_page), name="tasks_app_humantask_groups"),
+            path("similar/live/", wrap(groups_live), name="tasks_app_humantask_groups_live"),
+            path("similar/<slug:key>/live/", wrap(group_live), name="tasks_app_humantask_group_live"),
             path("similar/<slug:key>/", wrap(group_page), name="tasks_app_humantask_group"),
             path("views/", wrap(saved_views.save), name="tasks_app_humantask_save_view"),
             path("views/<int:view_id>/", wrap(saved_views.change), name="tasks_app_humantask_change_view"),

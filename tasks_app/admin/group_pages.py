@@ -1,8 +1,10 @@
 """Similar tasks: the groups by size, and one group with what differs marked, to be decided at once but for the rest."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Case, F, JSONField, TextField, Value, When
 from django.db.models.functions import Cast, Left, Length
@@ -13,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from core import clock
 from tasks_app import groups
+from tasks_app.actors import Actor
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.bulk_verbs import BULK, offered_in_bulk
 from tasks_app.admin.differences import Difference, differences, leaves_of, words_of
@@ -20,14 +23,16 @@ from tasks_app.admin.filters import Asked
 from tasks_app.admin.lines import TaskLine, lines_of
 from tasks_app.admin.queue import counts_of, tabs_of
 from tasks_app.admin.site import page_context
-from tasks_app.admin.task_page import back_to_queue, gone_page
+from tasks_app.admin.task_page import back_to_queue
 from tasks_app.admin.texts import TimeLeft, span, time_left
 from tasks_app.admin.verbs import VERBS, Verb
+from tasks_app.groups import Group
 from tasks_app.models import HumanTask, TaskType
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.states import DECISIONS
 
 SHOWN: Final = 200
+KEY_LENGTH: Final = 32
 # A larger context is not looked through for differences.
 MAX_CONTEXT: Final = 20_000
 ORDERS: Final = {
@@ -49,6 +54,11 @@ class GroupLine:
     oldest: str
     since: datetime
 
+    @property
+    def mark(self) -> str:
+        """Changes whenever the line reads differently for another reason than the passing of time."""
+        return _hashed((self.number, self.sample.task_id, self.time_left.due_by, self.overdue, self.since))
+
 
 @dataclass(frozen=True)
 class Alike:
@@ -57,12 +67,37 @@ class Alike:
     line: TaskLine
     differs: list[Difference]
 
+    @property
+    def mark(self) -> str:
+        """As the line's own, and by what it stands out: that changes with the others, too."""
+        unlike = [(one.name, one.value) for one in self.differs]
+        return f"{self.line.mark}.{_hashed(unlike)[:8]}" if unlike else self.line.mark
+
+
+def order_of(request: HttpRequest) -> str:
+    order = request.GET.get("order", "")
+    return order if order in ORDERS else "size"
+
 
 def groups_page(request: HttpRequest) -> HttpResponse:
-    actor, now = actor_of(request), clock.now()
-    order = request.GET.get("order", "")
-    order = order if order in ORDERS else "size"
-    found = groups.groups_in_sight(actor, now, order=order)
+    found = groups.groups_in_sight(actor_of(request), clock.now(), order=order_of(request))
+    context = {
+        **page_context(request),
+        **groups_context(request, found, tag=groups_fingerprint(found)),
+        "title": _("Similar tasks"),
+        "can_take": bool(counts_of(request)["unassigned"]),
+    }
+    return TemplateResponse(request, "console/groups.html", context)
+
+
+def groups_fingerprint(found: Sequence[Group], counts: Mapping[str, int] | None = None) -> str:
+    """Equal for as long as the list of groups reads the same."""
+    return _hashed((found, sorted((counts or {}).items())))
+
+
+def groups_context(request: HttpRequest, found: Sequence[Group], *, tag: str) -> dict[str, Any]:
+    """The part of the page that changes by itself."""
+    actor, now, order = actor_of(request), clock.now(), order_of(request)
     samples = {
         line.task_id: line
         for line in lines_of(HumanTask.objects.open().filter(pk__in=[group.sample for group in found]), actor, now)
@@ -80,39 +115,60 @@ def groups_page(request: HttpRequest) -> HttpResponse:
         for group in found
         if group.sample in samples
     ]
-    context = {
-        **page_context(request),
-        "title": _("Similar tasks"),
+    return {
         "tab": "similar",
         "tabs": tabs_of(Asked(), counts_of(request)),
         "groups": lines,
         "in_groups": sum(line.number for line in lines),
         "orders": [(name, label, name == order) for name, label in ORDERS.items()],
-        "can_take": bool(counts_of(request)["unassigned"]),
+        "live_query": f"order={order}",
+        "tag": tag,
         "now": now,
     }
-    return TemplateResponse(request, "console/groups.html", context)
 
 
 def group_page(request: HttpRequest, key: str) -> HttpResponse:
     """One group. A key of which the reader sees no open task answers like one that never was."""
+    context = group_context(request, key)
+    if context is None:
+        gone = {**page_context(request), "title": _("Similar tasks"), "is_group": True}
+        return TemplateResponse(request, "console/gone.html", gone, status=404)
+    return TemplateResponse(request, "console/group.html", {**page_context(request), **context})
+
+
+def group_fingerprint(actor: Actor, key: str) -> str | None:
+    """Equal for as long as the group reads the same; None where the reader sees nothing of it."""
+    tasks = groups.tasks_alike(actor, key[:KEY_LENGTH])
+    rows = list(tasks.values_list("pk", "version", "occurrences")[:SHOWN])
+    return _hashed((rows, beyond(tasks) if len(rows) == SHOWN else 0)) if rows else None
+
+
+def beyond(tasks: TaskQuerySet) -> int:
+    """How many tasks of a group follow those that its page shows."""
+    return max(0, tasks.count() - SHOWN)
+
+
+def group_context(request: HttpRequest, key: str) -> dict[str, Any] | None:
+    """What the page of one group shows; None where the reader sees nothing of it."""
     actor, now = actor_of(request), clock.now()
-    tasks = groups.tasks_alike(actor, key[:32])
+    tasks = groups.tasks_alike(actor, key[:KEY_LENGTH])
     lines = lines_of(tasks[:SHOWN], actor, now)
     if not lines:
-        return gone_page(request)
-    total = tasks.count() if len(lines) == SHOWN else len(lines)
+        return None
+    following = beyond(tasks) if len(lines) == SHOWN else 0
+    seen = [(line.task_id, line.version, line.occurrences) for line in lines]
     unlike = _differences(tasks[:SHOWN])
     # What differs comes first: it is what one has to look at.
     alike = sorted((Alike(line, unlike.get(line.task_id, [])) for line in lines), key=lambda one: not one.differs)
     back = request.GET.get("back", "")[:1_000]
-    context = {
-        **page_context(request),
+    return {
         "title": _("Similar tasks"),
+        "key": key[:KEY_LENGTH],
         "sample": lines[0],
         "alike": alike,
-        "total": total,
+        "total": len(lines) + following,
         "shown": len(lines),
+        "following": following,
         "differing": sum(bool(one.differs) for one in alike),
         "oldest": span(now - lines[0].created_at, coarse=True),
         "decisions": _decisions(tasks),
@@ -121,9 +177,13 @@ def group_page(request: HttpRequest, key: str) -> HttpResponse:
         "back": back,
         "back_url": back_to_queue(back),
         "view_query": "",
+        "tag": _hashed((seen, following)),
         "now": now,
     }
-    return TemplateResponse(request, "console/group.html", context)
+
+
+def _hashed(told: object) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
 
 def _decisions(tasks: TaskQuerySet) -> list[Verb]:

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from core import clock
 from tasks_app.actors import Actor
+from tasks_app.admin import group_pages
 from tasks_app.admin.differences import differences, leaves_of, words_of
 from tasks_app.admin.figures import open_by_type
 from tasks_app.groups import groups_in_sight
@@ -122,3 +123,26 @@ def test_it_reads_one_index_and_no_rows(make_task: NewTaskFactory, ana: Actor) -
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
                 assert "COVERING INDEX task_open_alike" in str(cursor.fetchall())
+
+
+def test_it_says_that_more_follow_than_it_shows(
+    make_task: NewTaskFactory, client_for: ClientFor, monkeypatch: Any
+) -> None:
+    """Never silently fewer: on the page, before the decision and after it."""
+    monkeypatch.setattr(group_pages, "SHOWN", 3)
+    tasks = alike(make_task, 5)
+    client, key = client_for("ana"), tasks[0].similarity_key
+    page: Any = client.get(f"{GROUPS}{key}/")
+    assert "These are the 3 oldest of 5. Decide these; 2 more follow." in text_of(page)
+    assert "Creative approval: 5 tasks" in text_of(page)
+    sent = {"task": [f"{one.line.task_id}:1" for one in page.context["alike"]], "group": key}
+    preview: Any = client.post(f"{QUEUE}bulk/decide/", sent)
+    assert "2 more of this group follow: they can be decided next." in text_of(preview)
+    assert f'name="group" value="{key}"' in preview.content.decode()
+    done: Any = client.post(f"{QUEUE}bulk/decide/", {**sent, "confirmed": "1", "decision": "approve"})
+    assert "2 tasks of this group are still open." in text_of(done)
+    page = client.get(f"{GROUPS}{key}/")
+    assert [one.line.task_id for one in page.context["alike"]] == [task.pk for task in tasks[3:]]
+    assert "more follow" not in text_of(page)
+    foreign: Any = client_for("zoe").post(f"{QUEUE}bulk/decide/", sent)
+    assert "of this group" not in text_of(foreign)

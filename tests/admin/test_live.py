@@ -91,3 +91,58 @@ def test_it_counts_the_tabs_when_asked(make_task: NewTaskFactory, client_for: Cl
     assert ask(client, tags[""], tab="mine").status_code == 304
     answer = ask(client, tags["1"], tab="mine", counts="1")
     assert [tab.count for tab in answer.context["tabs"]][:2] == ["0", "2"]
+
+
+def test_it_keeps_the_groups_up_to_date(make_task: NewTaskFactory, ana: Actor, client_for: ClientFor) -> None:
+    client, live_url = client_for("ana"), f"{QUEUE}similar/live/"
+    for _ in range(2):
+        make_task(error_detail="too large")
+    make_task("compliance_review", error_detail="beyond ana's sight")
+    page: Any = client.get(f"{QUEUE}similar/")
+    tag = page.context["tag"]
+    assert client.get(live_url, headers={"If-None-Match": f'"{tag}"'}).status_code == 304
+    make_task("compliance_review", error_detail="beyond ana's sight")
+    assert client.get(live_url, headers={"If-None-Match": f'"{tag}"'}).status_code == 304
+    make_task(error_detail="too large")
+    answer: Any = client.get(live_url, headers={"If-None-Match": f'"{tag}"'})
+    assert answer.status_code == 200
+    assert b"<html" not in answer.content
+    assert [group.number for group in answer.context["groups"]] == [3]
+    assert client.get(live_url, {"order": "due"}).headers["ETag"] == client.get(live_url).headers["ETag"]
+
+
+def test_it_keeps_one_group_up_to_date(
+    make_task: NewTaskFactory, ana: Actor, sam: Actor, client_for: ClientFor
+) -> None:
+    client = client_for("ana")
+    first, second = (make_task(error_detail="too large") for _ in range(2))
+    url = f"{QUEUE}similar/{first.similarity_key}/"
+    tag = client.get(url).context["tag"]
+    assert client.get(f"{url}live/", headers={"If-None-Match": f'"{tag}"'}).status_code == 304
+    claim_task(first.pk, sam)
+    answer: Any = client.get(f"{url}live/", headers={"If-None-Match": f'"{tag}"'})
+    assert answer.status_code == 200
+    assert b"sam" in answer.content
+    assert b"data-pick autocomplete" in answer.content, "what comes later is not selected by itself"
+    assert answer.headers["ETag"].strip('"') == client.get(url).context["tag"]
+    decide_task(first.pk, sam, Decision("approved")), decide_task(second.pk, ana, Decision("approved"))
+    assert client.get(f"{url}live/").status_code == client.get(url).status_code == 404
+    assert client_for("zoe").get(f"{url}live/").status_code == 404
+
+
+def test_it_asks_as_little_for_groups(make_task: NewTaskFactory, client_for: ClientFor) -> None:
+    client = client_for("ana")
+
+    def asked(number: int) -> dict[str, int]:
+        tasks = [make_task(error_detail="too large") for _ in range(number)]
+        found = {}
+        for url in (f"{QUEUE}similar/live/", f"{QUEUE}similar/{tasks[0].similarity_key}/live/"):
+            tag = client.get(url).headers["ETag"]
+            with CaptureQueriesContext(connection) as captured:
+                assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
+            found[url] = len(captured.captured_queries)
+        return found
+
+    few, many = asked(2), asked(12)
+    assert few == many
+    assert max(many.values()) <= 8, many
