@@ -1,5 +1,7 @@
 """Queries that are put into SQL once and asked often: Django takes longer to write a wide query than to run it.
 
+PostgreSQL, too, plans them once a connection (core/planned.py): that of one task took six times as long as its row.
+
 What differs from call to call stands in the query as a placeholder (`after`, `now` ...) and is filled in when it is
 asked. The SQL is Django's own; nothing but its text and parameters is remembered, by a key that must tell apart all
 that shapes the query. Rows come as the driver gives them, without Django's converters: select text and numbers.
@@ -12,6 +14,8 @@ from typing import Any, Final
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
+
+from core.planned import planned_once
 
 MOST_KEPT: Final = 1_000
 
@@ -37,7 +41,7 @@ def rows(key: Hashable, query: Callable[[], QuerySet[Any, Any]], **values: Any) 
             _kept.clear()
         _kept[connection.vendor, key] = compiled
     sql, parameters = compiled
-    with connection.cursor() as cursor:
+    with planned_once(), connection.cursor() as cursor:
         cursor.execute(sql, [_filled(parameter, values) for parameter in parameters])
         found: list[Row] = cursor.fetchall()
     return found

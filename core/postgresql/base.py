@@ -3,11 +3,14 @@
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base
+
+# Of statements that do not ask to be prepared at once; Django's own are written out by the client and never are.
+PREPARED_FROM: Final = 5
 
 
 class PreparedCursor(psycopg.Cursor[Any]):
@@ -35,6 +38,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         poll.register(connection.fileno(), select.POLLIN)
         # Something to read: a notice, which the question below passes over, or the end, which makes it fail.
         return super().is_usable() if poll.poll(0) else True
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """With a threshold: without one, which is Django's way, the driver prepares nothing, whatever a cursor asks."""
+        params: dict[str, Any] = super().get_connection_params()
+        if settings.HITL_PREPARED_STATEMENTS and params.get("prepare_threshold") is None:
+            params["prepare_threshold"] = PREPARED_FROM
+        return params
 
     _prepares = False
 

@@ -72,3 +72,18 @@ def test_it_keeps_a_connection_that_was_only_told_something(kept: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("NOTIFY gossip, 'hello'")
     assert ask(kept)[0] == first
+
+
+def test_it_keeps_prepared_what_asks_for_it_and_nothing_else(kept: Any) -> None:
+    """The driver takes no heed of a cursor that asks while the connection has no threshold, as Django leaves it."""
+    if connection.vendor != "postgresql":
+        return
+    with kept.prepared_cursor() as cursor:
+        cursor.execute("SELECT %s::int + 1", [1])
+    with kept.preparing(), kept.cursor() as cursor:
+        cursor.execute("SELECT %s::int + 2", [1])
+    with kept.cursor() as cursor:
+        for _again in range(10):
+            cursor.execute("SELECT %s::int + 3", [1])
+        cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time")
+        assert cursor.fetchall() == [("SELECT $1::int + 1",), ("SELECT $1::int + 2",)]
