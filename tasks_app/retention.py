@@ -16,10 +16,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from core import clock
-from tasks_app import chain, events
+from tasks_app import chain, events, reasons
 from tasks_app.actors import Actor
 from tasks_app.models import FiredStep, HumanTask, RetentionPolicy, TaskEvent
 from tasks_app.models.task import TaskQuerySet
@@ -81,7 +80,7 @@ def _let_go(policy: RetentionPolicy, tasks: Sequence[HumanTask], actor: Actor) -
         untouched = [task for task in locked if task.last_event_seq == seen[task.pk]]
         now = clock.now()
         for task in untouched:
-            reason = _("kept for %(days)d days after its end") % {"days": policy.days}
+            reason = reasons.KEPT_FOR % {"days": policy.days}
             events.record(task, EventType.REMOVED, actor, at=now, before=events.state_of(task), reason=reason)
         keys = [task.pk for task in untouched]
         FiredStep.objects.filter(task__in=keys).delete()

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import DatabaseError, transaction
-from django.utils.translation import gettext as _
 
 from core import clock
+from tasks_app import reasons
 from tasks_app.actors import Actor, system_actor
 from tasks_app.models import HumanTask, TaskType, Team
 from tasks_app.models.task import TaskQuerySet
@@ -102,7 +102,7 @@ def _locked(due: TaskQuerySet) -> list[HumanTask]:
         kinds = TaskType.objects.in_bulk({task.task_type_id for task in tasks})
         teams = Team.objects.select_related("escalation_team").in_bulk({task.team_id for task in tasks})
         for task in tasks:
-            task.task_type, task.team = kinds[task.task_type_id], teams[task.team_id]
+            task.knows(task_type=kinds[task.task_type_id], team=teams[task.team_id])
     return tasks
 
 
@@ -141,31 +141,29 @@ def _do(change: Change, plan: Plan) -> bool:
     if is_due(plan.decides_at):
         staging.carry_out(change)
     elif is_due(plan.resumes_at):
-        change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=_("its follow-up time has come"))
+        change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=reasons.FOLLOWED_UP)
     elif plan.quiet_until is not None and plan.quiet_until > now:
         return _wait(change)
     elif is_due(plan.expires_at) and plan.warns_of_expiry_at is None:  # nothing expires without a warning
-        change.move("expire", reason=_("nobody decided in time"))
+        change.move("expire", reason=reasons.NOBODY_DECIDED)
     elif plan.steps and is_due(plan.steps[0][0]):
         if not take_due_steps(change, plan):
             return _wait(change)
     elif is_due(plan.escalates_at):
-        escalate(change, reason=_("overdue since %(due)s") % {"due": f"{task.due_by:%Y-%m-%d %H:%M} UTC"})
+        escalate(change, reason=reasons.OVERDUE_SINCE % {"due": reasons.moment(plan.escalates_at)})
     elif is_due(plan.returns_at):
         claims.return_untouched(change)
     elif is_due(plan.warns_of_return_at):
         claims.warn_of_return(change, plan)
     elif is_due(plan.warns_of_expiry_at):
-        change.change(EventType.SLA_WARNED, lambda: task.warn_of_expiry(now=now), reason=_ending(plan))
+        change.change(
+            EventType.SLA_WARNED,
+            lambda: task.warn_of_expiry(now=now),
+            reason=reasons.EXPIRES_AT % {"end": reasons.moment(plan.expires_at)},
+        )
     else:
         return _wait(change, plan)
     return True
-
-
-def _ending(plan: Plan) -> str:
-    return _("it expires at %(end)s unless it is decided or extended") % {
-        "end": f"{plan.expires_at:%Y-%m-%d %H:%M} UTC"
-    }
 
 
 def _wait(change: Change, plan: Plan | None = None) -> bool:

@@ -23,6 +23,7 @@ from notifications.channels import address_of, language_of, of_people, zone_of
 from notifications.letters import About, Cause, Letter
 from notifications.models import Delivery, Endpoint
 from notifications.payloads import News
+from tasks_app import reasons
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, TaskEvent
 from tasks_app.states import EventType, Priority
@@ -216,6 +217,8 @@ class _Secretary:
         reason = event.reason
         if event.type == EventType.CHANNEL_NOTIFIED:  # written as `slug: reason`
             reason = reason.partition(": ")[2] or reason
+        if event.type != EventType.COMMENTED:
+            reason = reasons.shown(reason)
         task = self._tasks[row.task_id]
         person = self._endpoint.channel.person_id
         return Cause(

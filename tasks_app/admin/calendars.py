@@ -18,7 +18,7 @@ from holidays.registry import COUNTRIES
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from core import clock
-from tasks_app import services
+from tasks_app import reasons, services
 from tasks_app.admin.months import first_of, month_of
 from tasks_app.admin.promises import PreviewedAdmin
 from tasks_app.exceptions import InvalidInput
@@ -216,7 +216,7 @@ class CalendarAdmin(PreviewedAdmin):
             services.save_calendar(obj)
         except InvalidInput as error:  # the form has checked the same
             raise ValueError(error.message) from error
-        self.note_saved(request, _("the calendar “%(name)s”") % {"name": obj.name})
+        self.note_saved(request, reasons.CALENDAR_CHANGED, obj.name)
 
 
 def render_month(row: BusinessCalendar, month: str, *, linked: bool) -> SafeString:

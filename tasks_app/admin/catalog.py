@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator, SchemaError
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from tasks_app import services
+from tasks_app import reasons, services
 from tasks_app.admin import consequences
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin
@@ -197,7 +197,7 @@ class TeamAdmin(CatalogAdmin):
         super().save_related(request, form, formsets, change)
         if change and "return_after_minutes" in form.changed_data:
             services.follow_limit(team)
-        reason = _("no longer works for the team %(team)s") % {"team": team.name}
+        reason = reasons.LEFT_TEAM % {"team": team.name}
         for person in User.objects.filter(pk__in=before):
             returned = services.return_tasks_of(person, actor_of(request), reason=reason, only_lost=True)
             if returned:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from core import clock
+from tasks_app import reasons
 from tasks_app.actors import Actor
 from tasks_app.admin import deck, task_page
 from tasks_app.admin.actions import field_of
@@ -136,4 +137,4 @@ def deck_poll(request: HttpRequest) -> HttpResponse:
 def _became(row: StagedDecision) -> dict[str, Any]:
     waits = row.outcome == StagedDecision.Outcome.WAITING
     left = max(0.0, (row.due_at - clock.now()).total_seconds()) if waits else 0.0
-    return {**deck.staged_answer(row, left), "outcome": row.outcome, "why": row.why}
+    return {**deck.staged_answer(row, left), "outcome": row.outcome, "why": reasons.shown(row.why)}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from tasks_app import services
+from tasks_app import reasons, services
 from tasks_app.admin import consequences
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin, audited
@@ -100,7 +100,7 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change and "is_active" in form.changed_data and not obj.is_active:
-            returned = services.return_tasks_of(obj, actor_of(request), reason=_("the account was deactivated"))
+            returned = services.return_tasks_of(obj, actor_of(request), reason=reasons.DEACTIVATED)
             if returned:
                 self.message_user(request, _("%(n)d tasks went back to the queue.") % {"n": returned})
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core import clock
+from tasks_app import reasons
 from tasks_app.admin import task_page
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.timeline import what_happened
@@ -72,7 +73,7 @@ def news(request: HttpRequest) -> HttpResponse:
             "key": f"staged-{row.pk}",
             "staged": row.pk,
             "text": _("Your decision '%(resolution)s' was not carried out. %(why)s")
-            % {"resolution": row.get_resolution_display().lower(), "why": row.why},
+            % {"resolution": row.get_resolution_display().lower(), "why": reasons.shown(row.why)},
             "name": task_page.subject_of(row.task),
             "url": task_url(row.task_id),
         }

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import TabularInline
 
-from tasks_app import services
+from tasks_app import reasons, services
 from tasks_app.actors import system_actor
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.base import CatalogAdmin
@@ -98,10 +98,9 @@ class PreviewedAdmin(CatalogAdmin):
         }
         return TemplateResponse(request, "console/policy_preview.html", context)
 
-    def note_saved(self, request: HttpRequest, what: str) -> None:
+    def note_saved(self, request: HttpRequest, sentence: str, name: str) -> None:
         """Within the transaction of saving: what the timelines will say."""
-        said = _("%(what)s was changed by %(person)s") % {"what": what, "person": request.user.get_username()}
-        services.note_reason(said)
+        services.note_reason(sentence % {"name": name, "person": request.user.get_username()})
         request.saved_promise = True  # type: ignore[attr-defined]
 
     def _compute_anew(self, request: HttpRequest) -> None:
@@ -244,4 +243,4 @@ class PolicyAdmin(PreviewedAdmin):
         for formset in formsets:
             formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
             services.save_policy(form.instance, formset.specs())
-        self.note_saved(request, _("the policy “%(name)s”") % {"name": form.instance.name})
+        self.note_saved(request, reasons.POLICY_CHANGED, form.instance.name)

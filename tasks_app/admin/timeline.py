@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 from django.utils.translation import gettext as _
 
+from tasks_app import reasons
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import ago
 from tasks_app.models import HumanTask, TaskEvent, Team, User
@@ -76,7 +77,7 @@ def timeline_of(task: HumanTask, now: datetime) -> Timeline:
                 what=_what(
                     kind, snapshot, "" if person is None else person.get_username(), "" if team is None else team.name
                 ),
-                reason=event.reason,
+                reason=event.reason if kind == EventType.COMMENTED else reasons.shown(event.reason),
                 at=event.at,
                 ago=ago(event.at, now),
                 tone=_TONES.get(kind, "grey"),

@@ -8,9 +8,11 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.fields import KeyField
+from tasks_app import reasons
 from tasks_app.models.catalog import Principal, TaskType, Team
 from tasks_app.states import Priority
 
@@ -198,13 +200,8 @@ class SLAStep(_Revised):
     @property
     def when(self) -> str:
         """`at 80 %`, `30 min before the deadline`."""
-        if self.at_percent is not None:
-            return str(_("at %(n)d %%") % {"n": self.at_percent})
-        minutes = self.offset_minutes or 0
-        if minutes == 0:
-            return str(_("at the deadline"))
-        words = _("%(n)d min before the deadline") if minutes < 0 else _("%(n)d min after the deadline")
-        return str(words % {"n": abs(minutes)})
+        offset = None if self.offset_minutes is None else timedelta(minutes=self.offset_minutes)
+        return reasons.when(self.at_percent, offset, gettext)
 
     def clean(self) -> None:
         if self.offset_minutes is not None and abs(timedelta(minutes=self.offset_minutes)) > timedelta(days=366):

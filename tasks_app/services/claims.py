@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from core import clock
-from tasks_app import permissions
+from tasks_app import permissions, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, TaskPresence, Team
@@ -77,7 +77,7 @@ def plan_with_presence(task: HumanTask, plan: Plan, seen_at: datetime | None) ->
 def return_untouched(change: Change) -> None:
     """Give a locked task back to the queue, which its holder left alone for the team's limit."""
     minutes = change.task.team.return_after_minutes
-    change.move("release", reason=_("untouched for %(n)d minutes") % {"n": minutes})
+    change.move("release", reason=reasons.UNTOUCHED_FOR % {"n": minutes})
 
 
 def warn_of_return(change: Change, plan: Plan) -> None:
@@ -85,8 +85,7 @@ def warn_of_return(change: Change, plan: Plan) -> None:
     change.change(
         EventType.RETURN_WARNED,
         lambda: change.task.warn_of_return(now=change.now),
-        reason=_("untouched; it goes back to the queue at %(moment)s")
-        % {"moment": f"{plan.returns_at:%Y-%m-%d %H:%M} UTC"},
+        reason=reasons.GOES_BACK_AT % {"moment": reasons.moment(plan.returns_at)},
     )
 
 

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from core import clock, crypto
 from core.bulk import update_many
 from core.recent import Recent
-from tasks_app import events, lookups, masking, permissions
+from tasks_app import events, lookups, masking, permissions, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, InvalidInput, NotAllowed, PoliciesMoved, TaskError
 from tasks_app.models import HumanTask, Principal, TaskType, Team
@@ -209,10 +209,10 @@ def _recur(change: Change, new: NewTask, kind: TaskType) -> None:
         change.change(
             EventType.PRIORITY_CHANGED,
             lambda: reprioritise(task, priority, change.now),
-            reason=_("reported again"),
+            reason=reasons.REPORTED_AGAIN,
         )
     if task.occurrences == 2 or re.fullmatch(r"10+", str(task.occurrences)):
-        change.note(EventType.RECURRED, reason=_("reported %(n)d times") % {"n": task.occurrences})
+        change.note(EventType.RECURRED, reason=reasons.REPORTED_TIMES % {"n": task.occurrences})
 
 
 def _prepare(

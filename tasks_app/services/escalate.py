@@ -5,7 +5,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from tasks_app import permissions
+from tasks_app import permissions, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, TaskEvent
@@ -47,9 +47,8 @@ def expire_task(task_id: str, actor: Actor) -> HumanTask:
     with changing(task_id, actor) as change:
         if not (actor.is_system and change.task.task_type.expires_after_hours is not None):
             raise NotAllowed(_("Tasks of this type do not expire."))
-        change.move(
-            "expire", reason=_("nobody decided within %(n)d hours") % {"n": change.task.task_type.expires_after_hours}
-        )
+        hours = change.task.task_type.expires_after_hours
+        change.move("expire", reason=reasons.NOBODY_DECIDED_WITHIN % {"n": hours})
     return change.task
 
 

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from core import clock
+from tasks_app import reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep, Team
@@ -174,7 +175,7 @@ def _recompute(change: Change, reason: str) -> bool:
         task.sla_policy_id = policy_id
         task.change_deadline(now=change.now)
 
-    change.change(EventType.DEADLINE_CHANGED, move, reason=reason or _("deadline policies were changed"))
+    change.change(EventType.DEADLINE_CHANGED, move, reason=reason or reasons.POLICIES_CHANGED)
     return True
 
 

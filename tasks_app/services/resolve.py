@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from jsonschema import Draft202012Validator
 
-from tasks_app import permissions
+from tasks_app import permissions, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, TaskType, User
@@ -149,11 +149,9 @@ def end(change: Change, decision: Decision, *, person: User) -> None:
             return
         first: dict[str, Any] = task.first_decision or {}
         if (first.get("resolution"), first.get("modifications")) != (decision.resolution, modifications):
-            reason = _("The second decision differs from the first: %(second)s instead of %(first)s.") % {
-                "second": decision.resolution,
-                "first": first.get("resolution"),
-            }
-            change.move("refer", first_decision=None, by=None, reason=f"{reason} {detail}".strip(), on_behalf_of=behalf)
+            reason = reasons.DIFFERS % {"second": decision.resolution, "first": first.get("resolution")}
+            told = f"{reason}\n{detail}".strip()
+            change.move("refer", first_decision=None, by=None, reason=told, on_behalf_of=behalf)
             return
     change.move(
         ENDING[Resolution(decision.resolution)],

@@ -13,7 +13,7 @@ from django_fsm import TransitionNotAllowed
 from core import clock
 from core.bulk import update_many
 from core.planned import planned_once
-from tasks_app import events, lookups
+from tasks_app import events, lookups, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
 from tasks_app.models import FiredStep, HumanTask, StagedDecision, TaskEvent, User
@@ -111,8 +111,8 @@ class Change:
         A decision that is being carried out, or taken back, waits no more: then there is nothing to cancel.
         """
         waiting = StagedDecision.objects.filter(task=self.task, outcome=StagedDecision.Outcome.WAITING)
-        who = _("The system") if self.actor.is_system else self.actor.user.get_username()
-        why = _("%(who)s: %(what)s") % {"who": who, "what": str(event.label).lower()}
+        sentence = reasons.OVERTAKEN if self.actor.is_system else reasons.OVERTAKEN_BY
+        why = sentence % {"who": self.actor.user.get_username(), "what": reasons.word(event.label)}
         ended = {"outcome": StagedDecision.Outcome.CANCELLED, "ended_at": self.now, "why": why}
         if self.actor.user.pk == self.task.assigned_to_id:
             ended["told_at"] = self.now  # the reviewer did it, so need not be told

@@ -10,9 +10,10 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from core import clock
-from tasks_app import permissions
+from tasks_app import permissions, reasons
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import NotAllowed, TaskError, WrongState
 from tasks_app.models import HumanTask, StagedDecision
@@ -59,12 +60,11 @@ def stage_decision(
             correlation_id=actor.correlation_id,
         )
         staged.save(force_insert=True)
-        label = str(Resolution(masked.resolution).label).lower()
         change.change(
             EventType.DECISION_STAGED,
             lambda: task.await_decision(until=staged.due_at),
-            reason=_("%(resolution)s, unless it is taken back within %(seconds)d s")
-            % {"resolution": label, "seconds": settings.HITL_UNDO_SECONDS},
+            reason=reasons.STAGED
+            % {"what": reasons.word(Resolution(masked.resolution).label), "seconds": settings.HITL_UNDO_SECONDS},
         )
     return task, staged
 
@@ -97,8 +97,8 @@ def take_back_decision(task_id: str, actor: Actor) -> tuple[HumanTask, StagedDec
                 current_status=str(task.status),
             )
         _close(waiting, Outcome.TAKEN_BACK, change)
-        label = str(Resolution(waiting.resolution).label).lower()
-        change.change(EventType.DECISION_TAKEN_BACK, lambda: task.await_decision(until=None), reason=label)
+        told = reasons.TAKEN_BACK % {"what": reasons.word(Resolution(waiting.resolution).label)}
+        change.change(EventType.DECISION_TAKEN_BACK, lambda: task.await_decision(until=None), reason=told)
     return task, waiting
 
 
@@ -130,7 +130,8 @@ def carry_out(change: Change) -> None:
     """
     task, waiting = change.task, _waiting(change.task)
     if waiting is None:  # never seen; but a timer that finds nothing to do must not come back for ever
-        change.change(EventType.DECISION_CANCELLED, lambda: task.await_decision(until=None), reason=_("nothing waits"))
+        ended = reasons.NOTHING_WAITS
+        change.change(EventType.DECISION_CANCELLED, lambda: task.await_decision(until=None), reason=ended)
         return
     person = waiting.person
     decider = Actor(user=person, address=waiting.address, correlation_id=waiting.correlation_id)
@@ -139,9 +140,10 @@ def carry_out(change: Change) -> None:
     try:
         as_decider.permit(
             permissions.can_see(decider, task) and permissions.can_decide(decider, task) and person.is_active,
-            _("%(person)s may no longer decide this task") % {"person": person.get_username()},
+            reasons.MAY_NOT_DECIDE % {"person": person.get_username()},
         )
-        check(decision, task.task_type)
+        with override("en"):  # what is wrong with it is stored
+            check(decision, task.task_type)
     except TaskError as error:
         _close(waiting, Outcome.CANCELLED, change, why=error.detail)
         change.change(EventType.DECISION_CANCELLED, lambda: task.await_decision(until=None), reason=error.detail)

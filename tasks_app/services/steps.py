@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from django.utils.translation import gettext as _
-
+from tasks_app import reasons
 from tasks_app.models import FiredStep, TaskEvent, Team
 from tasks_app.services.escalate import escalate
 from tasks_app.services.rhythm import Change
@@ -45,9 +44,9 @@ def _note(change: Change, step: Step, outcome: str, event_id: str = "") -> Fired
 def _reason(change: Change, step: Step) -> str:
     """`at 80 % of the time until ended; due 2026-03-02 12:00 UTC`."""
     task = change.task
-    deadline = task.assign_by if step.clock == "assign" else task.due_by
-    words = {"assign": _("to be assigned by"), "resolve": _("due")}[step.clock]
-    return f"{step.when}: {words} {deadline:%Y-%m-%d %H:%M} UTC"
+    is_assign = step.clock == "assign"
+    deadline, sentence = (task.assign_by, reasons.ASSIGN_BY) if is_assign else (task.due_by, reasons.DUE)
+    return f"{reasons.when(step.percent, step.offset)}: {sentence % {'deadline': reasons.moment(deadline)}}"
 
 
 def _nothing() -> None:

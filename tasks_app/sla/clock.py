@@ -40,7 +40,6 @@ class Step:
     action: str
     channel: str = ""
     team: str | None = None
-    when: str = ""
 
     def after(self, target: timedelta) -> timedelta:
         """Business time from the clock's start to this step."""

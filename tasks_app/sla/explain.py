@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from tasks_app import reasons
 from tasks_app.models import HumanTask
 from tasks_app.sla import deadlines, policies
 from tasks_app.sla.calendars import ROUND_THE_CLOCK, Span, without
@@ -136,7 +137,7 @@ def _words(step: Step) -> str:
         "route": _("the task goes to %(team)s") % {"team": step.team},
         "escalate": _("the task is escalated"),
     }
-    return f"{step.when}: {what[step.action]}"
+    return f"{reasons.when(step.percent, step.offset, _)}: {what[step.action]}"
 
 
 def _sentences(

@@ -89,7 +89,7 @@ def calendar_of(row: BusinessCalendar) -> Calendar:
 
 def step_of(row: SLAStep) -> Step:
     offset = None if row.offset_minutes is None else timedelta(minutes=row.offset_minutes)
-    return Step(row.pk, row.key, row.clock, row.at_percent, offset, row.action, row.channel, row.team_id, f"{row.when}")
+    return Step(row.pk, row.key, row.clock, row.at_percent, offset, row.action, row.channel, row.team_id)
 
 
 def policy_of_row(row: SLAPolicy, calendar: Calendar, steps: list[Step]) -> Policy:
