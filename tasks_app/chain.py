@@ -8,12 +8,14 @@ SHA-256 of the snapshot's bytes. All digests are lower-case hex; the first event
 import hashlib
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 # Made once: json.dumps() would make it anew for every event.
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
+@lru_cache(4096)  # of each change, most moments stand in the states before and after it and in its audit entry
 def moment(at: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

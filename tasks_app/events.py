@@ -75,34 +75,22 @@ def compose(
     """The next event of the task's chain, in memory: asks and writes nothing."""
     after = state_of(task, whole=before is None)
     snapshot = freeze(after)
-    event = TaskEvent(
-        event_id=new_id(EVENT_PREFIX),
-        task_id=task.task_id,
-        seq=task.last_event_seq + 1,
-        type=event_type,
-        actor=actor.user,
-        on_behalf_of=on_behalf_of,
-        reason=reason,
-        at=at,
-        from_status="" if before is None else before["status"],
-        to_status=task.status,
-        snapshot=snapshot,
-        prev_hash=task.last_event_hash,
-    )
-    event.hash = chain.link(
-        event.prev_hash,
-        event_id=event.event_id,
-        task_id=task.task_id,
-        seq=event.seq,
-        type=str(event.type),
-        actor_id=actor.user.pk,
-        on_behalf_of_id=None if on_behalf_of is None else on_behalf_of.pk,
-        reason=reason,
-        at=at,
-        from_status=str(event.from_status),
-        to_status=str(event.to_status),
-        snapshot=snapshot,
-    )
+    columns: dict[str, Any] = {
+        "event_id": new_id(EVENT_PREFIX),
+        "task_id": task.task_id,
+        "seq": task.last_event_seq + 1,
+        "type": str(event_type),
+        "actor_id": actor.user.pk,
+        "on_behalf_of_id": None if on_behalf_of is None else on_behalf_of.pk,
+        "reason": reason,
+        "at": at,
+        "from_status": "" if before is None else str(before["status"]),
+        "to_status": str(task.status),
+        "snapshot": snapshot,
+    }
+    link = chain.link(task.last_event_hash, **columns)
+    event = TaskEvent.of_columns({**columns, "prev_hash": task.last_event_hash, "hash": link}.items())
+    event.knows(actor=actor.user, on_behalf_of=on_behalf_of)
     found = None if before is None else (before["version"], task.last_event_seq)
     task.last_event_seq, task.last_event_hash = event.seq, event.hash
     return Entry(task, event, actor, _changes(before or {}, after), found)
@@ -121,10 +109,11 @@ def write_many(entries: Sequence[Entry], *, revision: str | None = None) -> None
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
     """The audit entry's view of a change: by field, the value before and after."""
+    was = before.get
     return {
-        _AUDITED_AS.get(name, name): [_shown(before.get(name)), _shown(value)]
+        _AUDITED_AS.get(name, name): [_shown(was(name)), _shown(value)]
         for name, value in after.items()
-        if before.get(name) != value and name != "updated_at"
+        if was(name) != value and name != "updated_at"
     }
 
 

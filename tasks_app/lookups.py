@@ -4,7 +4,7 @@ None of these rows is ever deleted, and what they say acts within that time (cor
 by a copy of your own.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from core.recent import Recent, RecentRows
 from tasks_app.models import HumanTask, Principal, TaskType, Team, User
@@ -34,16 +34,11 @@ def has_specific_teams(task_type: str) -> bool:
 
 def complete(task: HumanTask) -> HumanTask:
     """Give a task that was read alone its type, its team and its people, without joining them."""
-    kind, team = kinds.get(task.task_type_id), teams.get(task.team_id)
-    if kind is not None:
-        task.task_type = kind
-    if team is not None:
-        task.team = team
+    related: dict[str, Any] = {"task_type": kinds.get(task.task_type_id), "team": teams.get(task.team_id)}
     for name in ("assigned_to", "resolved_by", "requested_by"):
         pk = getattr(task, f"{name}_id")
-        person = None if pk is None else people.get(pk)
-        if person is not None:
-            setattr(task, name, person)
+        related[name] = None if pk is None else people.get(pk)
+    task.knows(**{name: row for name, row in related.items() if row is not None})
     return task
 
 

@@ -7,10 +7,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core.fields import KeyField
+from core.rows import PlainRow
 from tasks_app.states import EventType
 
 
-class TaskEvent(models.Model):
+class TaskEvent(PlainRow):
     """A past fact about a task. No column ever changes: triggers on both databases see to it (core/guards.py).
 
     One chain per task: `hash` covers every column and the hash before it. The task's row lock orders the chain, so

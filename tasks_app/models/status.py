@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import models
 from django_fsm import FSMFieldMixin
 
 from core.fields import KeyField
+from core.rows import PlainRow
 
 
 class StatusField(FSMFieldMixin, KeyField):
     """The protected status: assignable by transitions alone."""
 
 
-class ProtectedStatus(models.Model):
+class ProtectedStatus(PlainRow):
     """A model with a protected `status`."""
 
     class Meta:
