@@ -122,6 +122,7 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{HITL_HOM
 _database: dict[str, Any] = DATABASES["default"]
 _database["CONN_HEALTH_CHECKS"] = True
 if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["ENGINE"] = "core.sqlite"
     _database["CONN_MAX_AGE"] = None
     _database["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN: a deferred one that upgrades fails with "database is locked".

@@ -31,7 +31,7 @@ from hitl.settings import DATABASES, HITL_HOME  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+if DATABASES["default"]["ENGINE"] == "core.sqlite":
     # A file, as in real life: threads and a live server then meet on connections of their own.
     DATABASES["default"]["TEST"] = {"NAME": str(HITL_HOME / "test.sqlite3")}
     pragmas = DATABASES["default"]["OPTIONS"]["init_command"]

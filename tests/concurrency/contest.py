@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from django.db import close_old_connections, connection, connections
-from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
+from core.sqlite.base import DatabaseWrapper as SQLite
 from tasks_app.exceptions import TaskError
 from tasks_app.models.task import TaskQuerySet
 from tests.profile import scaled
