@@ -66,6 +66,14 @@ def open_with_words(actor: Actor, words: list[str]) -> TaskQuerySet:
     return with_words(selectors.open_tasks(actor).filter(pk__in=nearest), words).in_queue_order()
 
 
+def beyond_reach(actor: Actor) -> int:
+    """How many open tasks were looked through, where that is not all of them; 0: all. The page owes its reader that."""
+    if connection.vendor == "postgresql":
+        return 0
+    beyond = selectors.open_tasks(actor).in_queue_order().values("pk")[LOOKED_THROUGH : LOOKED_THROUGH + 1]
+    return LOOKED_THROUGH if beyond else 0
+
+
 def closed_with_words(actor: Actor, words: list[str]) -> TaskQuerySet:
     """The same among what ended lately."""
     return with_words(selectors.recently_closed(actor), words)

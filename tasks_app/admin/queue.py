@@ -88,6 +88,7 @@ def queue_page(request: HttpRequest) -> HttpResponse:
         "title": _("Search") if asked.search else _("Queue"),
         "filters": filters_for(asked, actor),
         "search": asked.search,
+        "looked_through": search.beyond_reach(actor) if asked.words else 0,
         "due_from": asked.chosen.get("due_from", ""),
         "due_to": asked.chosen.get("due_to", ""),
         "is_filtered": bool(asked.chosen),

@@ -8,7 +8,7 @@ from django.db import connection
 from tasks_app import search
 from tasks_app.actors import Actor
 from tasks_app.services import Decision, decide_task
-from tests.admin.conftest import QUEUE, ClientFor, page_of
+from tests.admin.conftest import QUEUE, ClientFor, page_of, text_of
 from tests.admin.test_queue import ids
 from tests.cast import NewTaskFactory
 
@@ -99,3 +99,18 @@ def test_it_reads_an_index_of_open_rows(make_task: NewTaskFactory, ana: Actor) -
     else:
         assert "SCAN tasks_app_humantask\n" not in asked.explain()
         assert "task_open_" in asked.explain()
+
+
+def test_it_says_how_far_it_looked(
+    make_task: NewTaskFactory, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        make_task(error_detail="logo")
+    said = "Words were looked for in the 2 most urgent open tasks."
+    assert said not in text_of(client_for("ana").get(QUEUE, {"q": "logo"}))
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 2)
+    page = client_for("ana").get(QUEUE, {"q": "logo"})
+    if connection.vendor == "postgresql":  # its index of words knows every open task
+        assert (said in text_of(page), len(page.context["lines"])) == (False, 3)
+    else:
+        assert (said in text_of(page), len(page.context["lines"])) == (True, 2)
