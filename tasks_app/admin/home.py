@@ -81,5 +81,5 @@ def _own_cards(counts: dict[str, int]) -> list[Card]:
         card(_("Unassigned"), "unassigned", _("waiting for someone"), queue_url(tab="unassigned")),
         card(_("Overdue"), "overdue", _("past their deadline"), queue_url(tab="overdue"), "red"),
         card(_("Due within the hour"), "soon", _("deadline is near"), queue_url(tab="all", due="soon"), "orange"),
-        card(_("Escalated"), "escalated", _("raised to somebody else"), queue_url(tab="escalated"), "violet"),
+        card(_("Escalated"), "escalated", _("raised, not decided yet"), queue_url(tab="escalated"), "violet"),
     ]

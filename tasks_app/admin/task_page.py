@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from core import clock
 from tasks_app import permissions, selectors
@@ -27,6 +28,7 @@ from tasks_app.knowledge.policies import policies_in
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, SealedDetail, Team
 from tasks_app.registries import notes_on
+from tasks_app.states import Status
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,8 @@ def standing_of(task: HumanTask, actor: Actor, now: datetime) -> str:
         }
     if task.assigned_to is None or task.assigned_at is None:
         waits = _("Nobody has taken it yet.")
+        if task.status == Status.ESCALATED:
+            waits = _("Escalated to %(team)s; nobody there has taken it yet.") % {"team": task.team.name}
         return _("A first decision is recorded; a second reviewer is needed.") if task.stage == 2 else waits
     if task.assigned_to_id == actor.user.pk and task.staged_until is not None:
         return _("You have decided it; the decision is carried out in a moment.")
@@ -223,10 +227,11 @@ def _facts(task: HumanTask, now: datetime) -> list[Fact]:
         ),
     ]
     if task.occurrences > 1:
-        times = {"n": task.occurrences, "ago": ago(task.last_seen_at, now)}
-        facts.append(Fact(_("Reported"), _("%(n)d times, last %(ago)s") % times, "warn"))
+        reported = {"n": task.occurrences, "ago": ago(task.last_seen_at, now)}
+        facts.append(Fact(_("Reported"), _("%(n)d times, last %(ago)s") % reported, "warn"))
     if task.escalation_level:
-        facts.append(Fact(_("Escalation"), _("level %(n)d") % {"n": task.escalation_level}, "warn"))
+        times = {"n": task.escalation_level}
+        facts.append(Fact(_("Escalated"), ngettext("once", "%(n)d times", times["n"]) % times, "warn"))
     if task.follows_id:
         facts.append(Fact(_("Follows"), task.follows_id, "code", task_url(task.follows_id)))
     facts.append(Fact(_("Task"), task.task_id, "code"))

@@ -50,13 +50,18 @@ class Entry:
     at: datetime
     ago: str
     tone: str
-    is_comment: bool
+    kind: EventType
 
 
 @dataclass(frozen=True)
 class Timeline:
     entries: list[Entry]
     older: int
+
+    @property
+    def escalation(self) -> Entry | None:
+        """The latest escalation: who raised the task, and why, is a part of what is asked of the next reviewer."""
+        return next((entry for entry in self.entries if entry.kind == EventType.ESCALATED), None)
 
 
 def timeline_of(task: HumanTask, now: datetime) -> Timeline:
@@ -81,7 +86,7 @@ def timeline_of(task: HumanTask, now: datetime) -> Timeline:
                 at=event.at,
                 ago=ago(event.at, now),
                 tone=_TONES.get(kind, "grey"),
-                is_comment=kind == EventType.COMMENTED,
+                kind=kind,
             )
         )
     return Timeline(entries, max(0, task.last_event_seq - len(entries)))

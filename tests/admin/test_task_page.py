@@ -9,7 +9,7 @@ from tasks_app.actors import Actor
 from tasks_app.admin import timeline
 from tasks_app.admin.texts import data_table, rendered_markdown, span
 from tasks_app.models import HumanTask
-from tasks_app.services import Decision, claim_task, comment_on_task, decide_task
+from tasks_app.services import Decision, claim_task, comment_on_task, decide_task, escalate_task
 from tasks_app.states import EventType
 from tests.admin.conftest import ClientFor, page_of, text_of
 from tests.cast import NewTaskFactory
@@ -143,3 +143,14 @@ def test_it_tells_every_kind_of_event_in_a_sentence() -> None:
     """A new kind of event without words would make the page of every task that has one an error."""
     for kind in EventType:
         assert timeline._what(kind, {"resolution": "", "stage": 1}, "ana", "Compliance")
+
+
+def test_it_says_why_a_task_was_escalated(make_task: NewTaskFactory, ana: Actor, client_for: ClientFor) -> None:
+    task = make_task()
+    claim_task(task.pk, ana)
+    escalate_task(task.pk, ana, reason="Shows another brand.")
+    page = text_of(client_for("root").get(page_of(task)))
+    why = page[page.index("Why it needs a person") :][:400]
+    assert "ana escalated it to" in why
+    assert "Shows another brand." in why
+    assert "nobody there has taken it yet." in page
