@@ -185,6 +185,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["hitl.formats"]
 TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 class NotificationsConfig(AppConfig):
     name = "notifications"
-    verbose_name = "Notifications"
+    verbose_name = _("Notifications")
 
     def ready(self) -> None:
         from auditlog.registry import auditlog
@@ -25,12 +25,16 @@ class NotificationsConfig(AppConfig):
         register_card(notices.silence_card)
         register_card(notices.alerts_card)
         registries.register_task_note(notices.undelivered_notes)
-        register_link(Link(_("My notifications"), "notifications", "console-my-notifications"))
-        register_link(Link(_("Alerts"), "notification_important", "notifications_alert_changelist", oversees))
-        register_link(Link(_("Alert rules"), "rule", "notifications_alertrule_changelist", administers))
-        register_link(Link(_("Channels"), "forum", "notifications_channel_changelist", administers))
-        register_link(Link(_("Webhook endpoints"), "webhook", "notifications_endpoint_changelist", administers))
-        register_link(Link(_("Delivery log"), "outbox", "notifications_delivery_changelist", administers))
+        register_link(Link(_("My notifications"), "notifications", "console-my-notifications", section="own"))
+        register_link(
+            Link(_("Alerts"), "notification_important", "notifications_alert_changelist", oversees, "messages")
+        )
+        register_link(Link(_("Alert rules"), "rule", "notifications_alertrule_changelist", administers, "messages"))
+        register_link(Link(_("Channels"), "forum", "notifications_channel_changelist", administers, "messages"))
+        register_link(
+            Link(_("Webhook endpoints"), "webhook", "notifications_endpoint_changelist", administers, "messages")
+        )
+        register_link(Link(_("Delivery log"), "outbox", "notifications_delivery_changelist", administers, "messages"))
         # What a person configures is audited; the record of failures changes with every try.
         volatile = ["secrets", "sealed_token", "failing_since", "failures_in_a_row", "warned_at", "paused_until"]
         auditlog.register(models.Endpoint, exclude_fields=volatile)

@@ -2,11 +2,12 @@
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class TasksAppConfig(AppConfig):
     name = "tasks_app"
-    verbose_name = "Human tasks"
+    verbose_name = _("Human tasks")
 
     def ready(self) -> None:
         from auditlog.registry import auditlog

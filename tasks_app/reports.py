@@ -11,6 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, Sum
+from django.utils import dateformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -67,10 +68,10 @@ class Period:
     @property
     def title(self) -> str:
         if self.first == self.last:
-            return f"{self.first:%a %d %B %Y}"
+            return dateformat.format(self.first, "D d F Y")
         if self.kind == "month":
-            return f"{self.first:%B %Y}"
-        return f"{self.first:%d %b %Y} – {self.last:%d %b %Y}"
+            return dateformat.format(self.first, "F Y")
+        return f"{dateformat.format(self.first, 'd M Y')} – {dateformat.format(self.last, 'd M Y')}"
 
     @property
     def days(self) -> list[date]:

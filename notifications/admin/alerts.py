@@ -58,7 +58,12 @@ class AlertRuleAdmin(AdministratorsAdmin):
             AlertRule.Kind.OUTBOX: _("%(n)d waiting for over %(m)d min"),
             AlertRule.Kind.SILENCE: _("for %(m)d min"),
         }
-        return words[AlertRule.Kind(rule.kind)] % names
+        at_once = {
+            AlertRule.Kind.HIGH_PRIORITY: _("priority %(priority)s or above, as soon as it is opened"),
+            AlertRule.Kind.OVERDUE: _("priority %(priority)s or above, as soon as it is overdue"),
+        }
+        kind = AlertRule.Kind(rule.kind)
+        return (words[kind] if rule.minutes else at_once.get(kind, words[kind])) % names
 
     @admin.display(description=gettext_lazy("Tells"))
     def tells(self, rule: AlertRule) -> str:

@@ -47,16 +47,16 @@ def _several(label: Any) -> forms.MultipleChoiceField:
 class ChannelForm(_ChannelForm):
     """A channel with what its endpoint holds."""
 
-    kind = forms.ChoiceField(label=gettext_lazy("kind"), widget=UnfoldAdminSelectWidget)
+    kind = forms.ChoiceField(label=gettext_lazy("Kind"), widget=UnfoldAdminSelectWidget)
     address = forms.CharField(
-        label=gettext_lazy("address"),
+        label=gettext_lazy("Address"),
         max_length=2048,
         widget=UnfoldAdminTextInputWidget,
         help_text=gettext_lazy("A mail address, or the URL of an incoming webhook. A URL is kept encrypted."),
     )
     event_types = _several(gettext_lazy("Events"))
     min_priority = forms.TypedChoiceField(
-        label=gettext_lazy("priority at least"),
+        label=gettext_lazy("Priority at least"),
         choices=Priority.choices,
         coerce=int,
         initial=Priority.LOW,

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from auditlog.context import set_extra_data
 from django.contrib import admin
@@ -13,6 +14,7 @@ from django.forms.formsets import all_valid
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
+from django.utils.html import conditional_escape
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -32,9 +34,24 @@ def audited(request: HttpRequest) -> AbstractContextManager[None]:
     return context
 
 
+class Labelled(tuple[str, str]):
+    """A key and its text. A list colours the text by the key; wherever else a page shows it, it reads as the text."""
+
+    def __html__(self) -> str:
+        return conditional_escape(self[1])
+
+
 def labelled(description: str | Promise, tones: dict[str, str]) -> Callable[[Column], Column]:
     """A column whose method returns a key and a text: the text is shown as a label in the key's tone."""
-    decorator: Callable[[Column], Column] = display(description=description, label=tones)
+    in_list: Callable[[Any], Any] = display(description=description, label=tones)
+
+    def decorator(column: Column) -> Column:
+        @wraps(column)
+        def shown(*args: Any) -> Labelled:
+            return Labelled(column(*args))
+
+        return cast(Column, in_list(shown))
+
     return decorator
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.utils import timezone
+from django.utils import dateformat, timezone
 from django.utils.translation import gettext as _
 
 from tasks_app.admin.texts import span
@@ -103,12 +103,18 @@ def _stretch(stretch: Span, zone: ZoneInfo, is_hold: bool) -> Stretch:
     start, end = (moment.astimezone(zone) for moment in stretch)
     same_day = start.date() == end.date()
     when = _("%(start)s to %(end)s") % {
-        "start": f"{start:%a %d %b %H:%M}",
-        "end": f"{end:%H:%M}" if same_day else f"{end:%a %d %b %H:%M}",
+        "start": _day_and_time(start),
+        "end": f"{end:%H:%M}" if same_day else _day_and_time(end),
     }
     # Of two moments on either side of a change of the clocks, the difference of what they show is not what passed.
     return Stretch(when, duration(stretch[1] - stretch[0] + timedelta(seconds=30)), is_hold)
 
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%a %d %b %H:%M %Z}"
+    local = moment.astimezone(zone)
+    return f"{_day_and_time(local)} {local.tzname()}"
+
+
+def _day_and_time(moment: datetime) -> str:
+    """Weekday and month in the reader's language; the moment is in its zone already."""
+    return dateformat.format(moment, "D d M H:i")

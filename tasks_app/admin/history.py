@@ -12,8 +12,11 @@ from django.db.models import Field, Model, Q
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from tasks_app.models import User
+
 SHOWN: Final = 100
 LONGEST: Final = 600
+Names = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,27 @@ def history_of(row: Model, others: list[Told]) -> list[Change]:
         of_model = Q(content_type=ContentType.objects.get_for_model(told.model))
         entries += _entries(of_model & Q(**{f"additional_data__{told.key}": told.value}))
     entries.sort(key=lambda entry: (entry.timestamp, entry.pk), reverse=True)
-    return [_change(entry, row) for entry in entries[:SHOWN]]
+    names = _names_in(entries[:SHOWN])
+    return [_change(entry, row, names) for entry in entries[:SHOWN]]
+
+
+def _names_in(entries: list[Any]) -> Names:
+    """Who is meant where a change holds the number of a person: one query, and none where no change does."""
+    numbers = set()
+    for entry in entries:
+        model = entry.content_type.model_class()
+        for name, values in (entry.changes or {}).items():
+            if isinstance(values, list) and model is not None and _is_person(model, name):
+                numbers |= {int(value) for value in values if str(value).isdigit()}
+    people = User.objects.filter(pk__in=numbers).values_list("pk", "username") if numbers else ()
+    return {str(pk): name for pk, name in people}
+
+
+def _is_person(model: type[Model], name: str) -> bool:
+    try:
+        return bool(model._meta.get_field(name).related_model is User)
+    except FieldDoesNotExist:
+        return False
 
 
 def _entries(condition: Q) -> Iterator[Any]:
@@ -61,7 +84,7 @@ def _entries(condition: Q) -> Iterator[Any]:
     return iter(rows.order_by("-timestamp", "-pk")[:SHOWN])
 
 
-def _change(entry: Any, row: Model) -> Change:
+def _change(entry: Any, row: Model, names: Names) -> Change:
     model = entry.content_type.model_class() or type(row)
     verbs = {
         LogEntry.Action.CREATE: _("made it"),
@@ -75,12 +98,12 @@ def _change(entry: Any, row: Model) -> Change:
         about="" if is_own else f"{capfirst(model._meta.verbose_name)}: {entry.object_repr}",
         at=entry.timestamp,
         differences=[
-            _difference(model, name, values) for name, values in (entry.changes or {}).items() if name != "id"
+            _difference(model, name, values, names) for name, values in (entry.changes or {}).items() if name != "id"
         ],
     )
 
 
-def _difference(model: type[Model], name: str, values: Any) -> Difference:
+def _difference(model: type[Model], name: str, values: Any, people: Names) -> Difference:
     try:
         field: Any = model._meta.get_field(name)
         label = capfirst(str(field.verbose_name))
@@ -93,6 +116,8 @@ def _difference(model: type[Model], name: str, values: Any) -> Difference:
             label, "", _("without %(names)s") % {"names": names} if went else _("with %(names)s") % {"names": names}
         )
     before, after = (values[0], values[1]) if isinstance(values, list) and len(values) == 2 else ("", values)
+    if _is_person(model, name):
+        before, after = (people.get(str(value), value) for value in (before, after))
     return Difference(label, _shown(before, field), _shown(after, field))
 
 

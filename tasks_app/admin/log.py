@@ -14,6 +14,7 @@ from unfold.paginator import InfinitePaginator
 
 from tasks_app.admin.actors import oversees
 from tasks_app.admin.base import CatalogAdmin, labelled
+from tasks_app.states import EventType
 
 admin.site.unregister(LogEntry)
 
@@ -25,7 +26,7 @@ class LogEntryAdmin(CatalogAdmin):
         "change or delete an entry. Each page of the configuration has its own history, too."
     )
     paginator = InfinitePaginator
-    list_display = ("timestamp", "who", "shown_action", "resource", "object_repr", "remote_addr")
+    list_display = ("at", "who", "shown_action", "resource", "about", "address")
     list_select_related = ("content_type", "actor")
     # By exact id of the object: `icontains` over a log reads all of it.
     search_fields = ("object_pk__exact",)
@@ -33,15 +34,15 @@ class LogEntryAdmin(CatalogAdmin):
     ordering = ("-timestamp",)
     sortable_by = ()
     fields = (
-        "timestamp",
+        "at",
         "who",
         "shown_action",
         "resource",
-        "object_repr",
+        "about",
         "object_pk",
         "shown_changes",
-        "remote_addr",
-        "cid",
+        "address",
+        "correlation",
         "additional",
     )
 
@@ -61,14 +62,31 @@ class LogEntryAdmin(CatalogAdmin):
         rows: QuerySet[Any] = super().get_queryset(request)
         return rows.defer("serialized_data")
 
+    @admin.display(description=_("When"))
+    def at(self, entry: Any) -> Any:
+        return entry.timestamp
+
+    @admin.display(description=_("About"))
+    def about(self, entry: Any) -> str:
+        return str(entry.object_repr)
+
+    @admin.display(description=_("From address"))
+    def address(self, entry: Any) -> str:
+        return entry.remote_addr or "–"
+
+    @admin.display(description=_("Request (correlation id)"))
+    def correlation(self, entry: Any) -> str:
+        return entry.cid or "–"
+
     @admin.display(description=_("Who"))
     def who(self, entry: Any) -> str:
         return "–" if entry.actor is None else str(entry.actor.get_username())
 
-    @labelled(_("Action"), {"create": "success", "delete": "danger"})
+    @labelled(_("Action"), {"create": "success", "update": "default", "delete": "danger"})
     def shown_action(self, entry: Any) -> tuple[str, str]:
-        text = str((entry.additional_data or {}).get("type") or entry.get_action_display())
-        return {0: "create", 2: "delete"}.get(entry.action, "update"), text
+        kind = (entry.additional_data or {}).get("type")
+        text = EventType(kind).label if kind in EventType.values else kind or entry.get_action_display()
+        return {0: "create", 2: "delete"}.get(entry.action, "update"), str(text)
 
     @admin.display(description=_("What"))
     def resource(self, entry: Any) -> str:

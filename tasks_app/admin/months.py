@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.utils import dateformat
 from django.utils.translation import gettext as _
 
 from tasks_app.sla.calendars import Calendar
@@ -43,7 +44,7 @@ def month_of(calendar: Calendar, first: date) -> Month:
     following = (first + timedelta(days=32)).replace(day=1)
     counted = sum((_counted(calendar, first + timedelta(days=n)) for n in range((following - first).days)), timedelta())
     return Month(
-        title=f"{first:%B %Y}",
+        title=dateformat.format(first, "F Y"),
         names=[f"{date(2024, 1, 1) + timedelta(days=n):%a}" for n in range(7)],  # a Monday
         weeks=rows,
         total=duration(counted),

@@ -21,12 +21,27 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Link:
-    """One entry of the sidebar. `icon` is a Material symbol; `view` the name of an admin view, or `console-...`."""
+    """One entry of the sidebar. `icon` is a Material symbol; `view` the name of an admin view, or `console-...`.
+
+    `section` is a key of SECTIONS.
+    """
 
     title: str | Promise
     icon: str
     view: str
     permission: Callable[[HttpRequest], bool] = works_here
+    section: str = "work"
+
+
+# What is the reader's own comes first; then the configuration, by what an administrator has in mind.
+SECTIONS: Final = {
+    "own": _("For me"),
+    "work": _("Work"),
+    "time": _("Deadlines"),
+    "access": _("Access"),
+    "messages": _("Messages"),
+    "records": _("Records"),
+}
 
 
 def _may_view(model: str) -> Callable[[HttpRequest], bool]:
@@ -49,23 +64,26 @@ def _sees_promises(request: HttpRequest) -> bool:
 
 
 _LINKS: Final[list[Link]] = [
+    Link(_("Mentions"), "alternate_email", "tasks_app_humantask_mentions", section="own"),
     Link(_("Task types"), "category", "tasks_app_tasktype_changelist", _may_view("tasktype")),
     Link(_("Teams"), "groups", "tasks_app_team_changelist", _may_view("team")),
-    Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user")),
     Link(_("Phrases"), "format_quote", "tasks_app_phrase_changelist", _keeps_phrases),
-    Link(_("Deadline policies"), "timer", "tasks_app_slapolicy_changelist", _sees_promises),
-    Link(_("Calendars"), "calendar_month", "tasks_app_businesscalendar_changelist", _sees_promises),
-    Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal")),
-    Link(_("Retention"), "auto_delete", "tasks_app_retentionpolicy_changelist", _may_view("retentionpolicy")),
-    Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken")),
-    Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees),
+    Link(_("Deadline policies"), "timer", "tasks_app_slapolicy_changelist", _sees_promises, "time"),
+    Link(_("Calendars"), "calendar_month", "tasks_app_businesscalendar_changelist", _sees_promises, "time"),
+    Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user"), "access"),
+    Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal"), "access"),
+    Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken"), "access"),
+    Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees, "records"),
+    Link(
+        _("Retention"), "auto_delete", "tasks_app_retentionpolicy_changelist", _may_view("retentionpolicy"), "records"
+    ),
 ]
 
 
 def register_link(link: Link) -> None:
-    """Add an entry under Configuration. Other apps call this in `AppConfig.ready`."""
+    """Add an entry at the end of its section. Other apps call this in `AppConfig.ready`."""
     if link not in _LINKS:
-        _LINKS.insert(len(_LINKS) - 1, link)
+        _LINKS.append(link)
 
 
 def _entry(link: Link) -> dict[str, Any]:
@@ -95,11 +113,18 @@ def _reads_reports(request: HttpRequest) -> bool:
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The navigation, for the setting UNFOLD["SIDEBAR"]."""
     queue = _entry(Link(_("Queue"), "inbox", "tasks_app_humantask_changelist"))
+    deck = _entry(Link(_("Deck"), "stacks", "tasks_app_humantask_deck"))
+    # The addresses of the deck and of the mentions begin like the queue's: one entry at a time is the present one.
+    elsewhere = (str(deck["link"]), str(reverse_lazy("admin:tasks_app_humantask_mentions")))
+    queue["active"] = str(queue["link"]) in request.path and not request.path.startswith(elsewhere)
     held = selectors.held_by(actor_of(request)) if works_here(request) else 0
     if held:
         queue |= {"badge": str(held), "badge_variant": "primary"}
     report = Link(_("Reports"), "query_stats", "tasks_app_quarter_changelist", _reads_reports)
     return [
-        {"items": [_entry(Link(_("Home"), "home", "index")), queue, _entry(report)]},
-        {"title": _("Configuration"), "separator": True, "items": [_entry(link) for link in _LINKS]},
+        {"items": [_entry(Link(_("Home"), "home", "index")), queue, deck, _entry(report)]},
+        *(
+            {"title": title, "items": [_entry(link) for link in _LINKS if link.section == section]}
+            for section, title in SECTIONS.items()
+        ),
     ]

@@ -33,4 +33,4 @@ class RetentionPolicy(models.Model):
         verbose_name_plural = _("retention")
 
     def __str__(self) -> str:
-        return f"{self.task_type_id}: {self.days} d"
+        return f"{self.task_type.label}: {self.days} d"

@@ -220,3 +220,28 @@ def test_it_previews_a_type_as_reviewers_will_see_it(client_for: ClientFor) -> N
     assert client_for("ana").post(PREVIEW, sent).status_code == 403
     assert TaskType.objects.get(pk="creative_approval").question == "May this creative run?"
     assert Team.objects.get(pk="creative-review").is_active
+
+
+def test_it_names_people_and_states_in_words(client_for: ClientFor, people: dict[str, User], bot: Actor) -> None:
+    token, _text = tokens.issue("gam", bot.user, all_principals=True)
+    page = text_of(client_for("root").get(f"/admin/tasks_app/adaptertoken/{token.pk}/change/"))
+    assert "State live" in page
+    member = TeamMembership.objects.create(team=Team.objects.get(pk="creative-review"), user=people["zoe"])
+    member.role = TeamMembership.Role.LEAD
+    member.save()
+    history = text_of(client_for("root").get("/admin/tasks_app/team/creative-review/history/"))
+    assert "Person – zoe" in history
+    entry = LogEntry.objects.get_for_object(member).latest("timestamp")
+    change = text_of(client_for("root").get(f"/admin/auditlog/logentry/{entry.pk}/change/"))
+    assert "('update'" not in change
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("/admin/nowhere/", 404, "There is nothing at this address"), ("/admin/tasks_app/user/", 403, "not open to you")],
+)
+def test_its_refusals_speak_to_people(path: str, status: int, said: str, client_for: ClientFor, ana: Actor) -> None:
+    answer = client_for("ana").get(path, headers={"accept-language": "en"})
+    assert answer.status_code == status
+    assert said in text_of(answer)
+    assert "To the console" in text_of(answer)
