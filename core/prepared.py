@@ -4,18 +4,22 @@ PostgreSQL, too, plans them once a connection (core/planned.py): that of one tas
 
 What differs from call to call stands in the query as a placeholder (`after`, `now` ...) and is filled in when it is
 asked. The SQL is Django's own; nothing but its text and parameters is remembered, by a key that must tell apart all
-that shapes the query. Rows come as the driver gives them, without Django's converters: select text and numbers.
+that shapes the query.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from core.planned import planned_once
+
+M = TypeVar("M", bound=Model)
+Row = tuple[Any, ...]
 
 MOST_KEPT: Final = 1_000
 
@@ -25,24 +29,74 @@ NUMBER: Final = 8_070_605_040_302_010_907
 TEXT: Final = "\ue000a text to be given\ue000"
 _PLACEHOLDERS: Final = {"now": NOW, "number": NUMBER, "text": TEXT}
 
-Row = tuple[Any, ...]
-_kept: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A query as SQL; for whole rows also what Django makes of them."""
+
+    sql: str
+    parameters: Row
+    model: type[Model]
+    names: tuple[str, ...] = ()
+    converters: tuple[tuple[int, Any, Any], ...] = ()
+    """Column by number, the functions that its value passes, and the expression that they ask for."""
+
+
+_kept: dict[Hashable, _Compiled] = {}
 
 
 def rows(key: Hashable, query: Callable[[], QuerySet[Any, Any]], **values: Any) -> list[Row]:
-    """The rows of `query()`, a `values_list`, with `values` in place of the placeholders of those names."""
+    """The rows of `query()`, a `values_list`, with `values` in place of the placeholders of those names.
+
+    They come as the driver gives them, without Django's converters: select text and numbers.
+    """
+    compiled = _compiled(key, query)
+    return [] if compiled is None else _ask(compiled, values)
+
+
+def instances(key: Hashable, query: Callable[[], "QuerySet[M, M]"], **values: Any) -> list[M]:
+    """The same for whole rows of one model, unjoined: the instances that iterating over `query()` would give."""
+    compiled = _compiled(key, query)
+    if compiled is None:
+        return []
+    found: list[Any] = []
+    for row in _ask(compiled, values):
+        cells = list(row)
+        for number, functions, expression in compiled.converters:
+            for function in functions:
+                cells[number] = function(cells[number], expression, connection)
+        found.append(compiled.model.from_db(connection.alias, compiled.names, cells))
+    return found
+
+
+def _compiled(key: Hashable, query: Callable[[], QuerySet[Any, Any]]) -> _Compiled | None:
+    """The query as it was put into SQL the first time; None for one whose filter nothing can pass."""
     compiled = _kept.get((connection.vendor, key))
     if compiled is None:
+        asked = query()
+        compiler = asked.query.get_compiler(connection.alias)
         try:
-            compiled = query().query.sql_with_params()
-        except EmptyResultSet:  # a filter that nothing can pass
-            return []
+            sql, parameters = compiler.as_sql()
+        except EmptyResultSet:
+            return None
+        selected = [expression for expression, *_more in compiler.select or ()]
+        converters: Mapping[int, Any] = compiler.get_converters(selected)
+        compiled = _Compiled(
+            sql,
+            tuple(parameters),
+            asked.model,
+            tuple(getattr(getattr(expression, "target", None), "attname", "") for expression in selected),
+            tuple((number, *converter) for number, converter in converters.items()),
+        )
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
         _kept[connection.vendor, key] = compiled
-    sql, parameters = compiled
+    return compiled
+
+
+def _ask(compiled: _Compiled, values: Mapping[str, Any]) -> list[Row]:
     with planned_once(), connection.cursor() as cursor:
-        cursor.execute(sql, [_filled(parameter, values) for parameter in parameters])
+        cursor.execute(compiled.sql, [_filled(parameter, values) for parameter in compiled.parameters])
         found: list[Row] = cursor.fetchall()
     return found
 
@@ -52,3 +106,8 @@ def _filled(parameter: Any, values: Mapping[str, Any]) -> Any:
         if parameter == _PLACEHOLDERS[name]:
             return value
     return parameter
+
+
+def forget() -> None:
+    """Put everything into SQL anew: for tests that change how it is made."""
+    _kept.clear()

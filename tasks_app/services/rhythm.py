@@ -10,9 +10,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django_fsm import TransitionNotAllowed
 
-from core import clock
+from core import clock, prepared
 from core.bulk import update_many
-from core.planned import planned_once
 from tasks_app import events, lookups, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
@@ -193,6 +192,7 @@ def lock(task_id: str) -> HumanTask | None:
     to it as they were before; a holder who came meanwhile would be missing, and a task that changed teams would not be
     found at all. Type, team and people are looked up by what the locked row says.
     """
-    with planned_once():
-        task = HumanTask.objects.select_for_update().filter(pk=task_id).first()
-    return None if task is None else lookups.complete(task)
+    found = prepared.instances(
+        "lock", lambda: HumanTask.objects.select_for_update().filter(pk=prepared.TEXT), text=task_id
+    )
+    return lookups.complete(found[0]) if found else None

@@ -3,12 +3,12 @@
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from core import clock
-from core.planned import planned_once
+from core import clock, prepared
 from tasks_app import lookups, permissions, selectors
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
+from tasks_app.models.task import TaskQuerySet
 from tasks_app.services.people import entitled_person
 from tasks_app.services.rhythm import Change, changing, written_at_the_end
 from tasks_app.services.texts import masked_reason
@@ -62,13 +62,18 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
     Rows that others are claiming at this moment are skipped, so that many people can ask at once without waiting for
     each other.
     """
+
+    def waiting() -> TaskQuerySet:
+        found = selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
+        return found.select_for_update(skip_locked=True)[:1]
+
+    # What may be claimed depends on a person's grants alone, and on who he is.
+    key = ("claim next", actor.user.pk, actor.is_person, actor.grants, task_type, principal_id)
     with transaction.atomic(), written_at_the_end() as ledger:
-        waiting = selectors.claimable(actor, task_type=task_type, principal_id=principal_id)
-        with planned_once():
-            task = waiting.select_for_update(skip_locked=True).first()
-        if task is None:
+        found = prepared.instances(key, waiting)
+        if not found:
             return None
-        lookups.complete(task)
+        task = lookups.complete(found[0])
         _claim(Change(task=task, actor=actor, now=clock.now(), ledger=ledger))
     return task
 

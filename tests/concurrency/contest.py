@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import close_old_connections, connection, connections
 
+from core import prepared
 from core.sqlite.base import DatabaseWrapper as SQLite
 from tasks_app.exceptions import TaskError
 from tasks_app.models.task import TaskQuerySet
@@ -55,7 +56,11 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(TaskQuerySet, "select_for_update", lambda self, **kwargs: self.all())
         patch.setattr(SQLite, "_start_transaction_under_autocommit", lambda self: self.cursor().execute("BEGIN"))
-        yield
+        prepared.forget()
+        try:
+            yield
+        finally:
+            prepared.forget()
 
 
 class Meeting:
