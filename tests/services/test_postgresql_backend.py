@@ -79,11 +79,12 @@ def test_it_keeps_prepared_what_asks_for_it_and_nothing_else(kept: Any) -> None:
     if connection.vendor != "postgresql":
         return
     with kept.prepared_cursor() as cursor:
-        cursor.execute("SELECT %s::int + 1", [1])
+        cursor.execute("SELECT %s::int + 1, '100 %%', %s::text", [1, "%s"])
+        assert cursor.fetchall() == [(2, "100 %", "%s")]
     with kept.preparing(), kept.cursor() as cursor:
         cursor.execute("SELECT %s::int + 2", [1])
     with kept.cursor() as cursor:
         for _again in range(10):
             cursor.execute("SELECT %s::int + 3", [1])
         cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time")
-        assert cursor.fetchall() == [("SELECT $1::int + 1",), ("SELECT $1::int + 2",)]
+        assert cursor.fetchall() == [("SELECT $1::int + 1, '100 %', $2::text",), ("SELECT $1::int + 2",)]
