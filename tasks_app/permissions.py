@@ -127,6 +127,11 @@ def can_hand_over(actor: Actor, task: HumanTask) -> bool:
     return _holds(actor, task) and _serves(actor, task)
 
 
+def can_put_back(actor: Actor, task: HumanTask) -> bool:
+    """Leave what one holds as one found it."""
+    return _holds(actor, task)
+
+
 def can_release(actor: Actor, task: HumanTask) -> bool:
     return actor.is_system or _leads(actor, task) or (_holds(actor, task) and _serves(actor, task))
 

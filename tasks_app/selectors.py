@@ -23,6 +23,7 @@ RECENTLY_CLOSED: Final = 1_000
 _LEAVES_ITS_HOLDER: Final = (
     EventType.ASSIGNED,
     EventType.RELEASED,
+    EventType.PUT_BACK,
     EventType.ROUTED,
     EventType.ESCALATED,
     EventType.DECISION_RECORDED,
@@ -163,6 +164,14 @@ def was_taken_back(task: HumanTask, person: User) -> bool:
         lost = trail.filter(seq__gt=taken.seq, type__in=_LEAVES_ITS_HOLDER).order_by("seq").first()
         return lost is not None and person.pk not in (lost.actor_id, lost.on_behalf_of_id)
     return False
+
+
+def claimed_from(task: HumanTask) -> str:
+    """The status from which a task was last claimed; empty where it came to its holder otherwise since."""
+    ways = (EventType.CLAIMED, EventType.ASSIGNED, EventType.HANDED_OVER)
+    taken = TaskEvent.objects.filter(task_id=task.pk, type__in=ways).order_by("-seq").values_list("type", "from_status")
+    kind, status = taken.first() or ("", "")
+    return status if kind == EventType.CLAIMED else ""
 
 
 def same_principal(actor: Actor, task: HumanTask, *, limit: int = 4) -> TaskQuerySet:

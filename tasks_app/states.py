@@ -56,6 +56,7 @@ class EventType(TextChoices):
     STARTED = "task.started", _("Started")
     HANDED_OVER = "task.handed_over", _("Handed over")
     RELEASED = "task.released", _("Released")
+    PUT_BACK = "task.put_back", _("Put back as it was")
     ROUTED = "task.routed", _("Routed")
     DECISION_RECORDED = "task.decision_recorded", _("First decision recorded")
     COMPLETED = "task.completed", _("Completed")
@@ -113,6 +114,7 @@ TRANSITIONS: Final = _table(
     Transition("start", frozenset({Status.ASSIGNED}), Status.IN_PROGRESS, EventType.STARTED),
     Transition("hand_over", HELD, Status.ASSIGNED, EventType.HANDED_OVER),
     Transition("release", HELD, Status.PENDING, EventType.RELEASED),
+    Transition("put_back", frozenset({Status.ASSIGNED}), Status.ESCALATED, EventType.PUT_BACK),
     Transition(
         "route",
         frozenset({Status.PENDING, Status.ASSIGNED, Status.ESCALATED}),

@@ -16,7 +16,7 @@ from tasks_app.admin.forms import ActionForm
 from tasks_app.admin.verbs import VERBS
 from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, WrongState
 from tasks_app.models import HumanTask, StagedDecision
-from tasks_app.services import Decision, release_task, skip_task, stage_decision, staging, take_back_decision
+from tasks_app.services import Decision, put_back_task, skip_task, stage_decision, staging, take_back_decision
 from tasks_app.states import Status
 
 
@@ -100,7 +100,7 @@ def deck_skip(request: HttpRequest) -> HttpResponse:
         if reason:
             skip_task(task_id, actor, reason=reason)
         elif request.POST.get("claimed") and task.status == Status.ASSIGNED:
-            release_task(task_id, actor)
+            put_back_task(task_id, actor)
     except TaskError as error:
         return JsonResponse({"said": error.detail, "version": task.version}, status=error.status)
     return JsonResponse({"done": _("Skipped."), "name": deck.name_of(task)})
@@ -116,7 +116,7 @@ def deck_leave(request: HttpRequest) -> HttpResponse:
     if task.status != Status.ASSIGNED or task.assigned_to_id != actor.user.pk:
         return JsonResponse({"left": False})
     try:
-        left = release_task(task.task_id, actor, expected_version=int(version))
+        left = put_back_task(task.task_id, actor, expected_version=int(version))
     except TaskError:
         return JsonResponse({"left": False})
     return JsonResponse({"left": True, "version": left.version})

@@ -110,6 +110,7 @@ def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> 
         EventType.CLAIMED: _("took the task"),
         EventType.STARTED: _("started to work on it"),
         EventType.RELEASED: _("gave it back to the queue"),
+        EventType.PUT_BACK: _("put it back, escalated as it was"),
         EventType.ROUTED: _("routed it to %(team)s") % {"team": team},
         EventType.DECISION_RECORDED: _("recorded a decision that needs a second reviewer")
         if snapshot.get("stage") == 2
@@ -168,6 +169,7 @@ def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
         EventType.STARTED: _("%(who)s has started to work on this task %(ago)s."),
         EventType.HANDED_OVER: _("%(who)s has handed this task over to %(to)s %(ago)s."),
         EventType.RELEASED: _("%(who)s has given this task back to the queue %(ago)s."),
+        EventType.PUT_BACK: _("%(who)s has given this task back to the queue %(ago)s."),
         EventType.ROUTED: _("%(who)s has routed this task to %(team)s %(ago)s."),
         EventType.DECISION_RECORDED: _("%(who)s has decided this task %(ago)s; it needs a second reviewer."),
         EventType.COMPLETED: _("%(who)s has decided this task %(ago)s: %(resolution)s."),

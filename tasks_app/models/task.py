@@ -26,7 +26,6 @@ from tasks_app.states import FINISHED, HELD, TRANSITIONS, WAITING, Priority, Res
 
 # Free of parameters, so that SQLite too can prove that a query fits the partial indexes.
 IS_OPEN: Final = Q(completed_at__isnull=True)
-
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 # After a hold nobody is surprised by an escalation that had been waiting: timers leave the task alone this long.
 QUIET_AFTER_HOLD: Final = timedelta(minutes=15)
@@ -53,10 +52,9 @@ def new_task_id() -> str:
 def _move(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The django-fsm decorator for the row `name` of the transition table."""
     row = TRANSITIONS[name]
-    decorator: Callable[[Callable[..., None]], Callable[..., None]] = transition(
-        field="status", source=sorted(row.sources), target=row.target
-    )
-    return decorator
+    move: Callable[[Callable[..., None]], Callable[..., None]]
+    move = transition(field="status", source=sorted(row.sources), target=row.target)
+    return move
 
 
 class TaskQuerySet(models.QuerySet["HumanTask"]):
@@ -294,6 +292,10 @@ class HumanTask(Holding, ProtectedStatus):
 
     @_move("release")
     def release(self, *, now: datetime) -> None:
+        self._hand_to(None, now)
+
+    @_move("put_back")
+    def put_back(self, *, now: datetime) -> None:
         self._hand_to(None, now)
 
     @_move("route")

@@ -4,7 +4,7 @@ All have one rhythm: lock the row, permit, run the transition in memory, write t
 actor, return the task as it stands after the change, and raise the errors of `tasks_app.exceptions`.
 """
 
-from tasks_app.services.claims import follow_limit, hand_over_task, skip_task
+from tasks_app.services.claims import follow_limit, hand_over_task, put_back_task, skip_task
 from tasks_app.services.create import NewTask, open_task, open_tasks
 from tasks_app.services.escalate import escalate_task, expire_task, extend_task, withdraw_task
 from tasks_app.services.hold import hold_task, resume_task
@@ -52,6 +52,7 @@ __all__ = [
     "note_reason",
     "open_task",
     "open_tasks",
+    "put_back_task",
     "recompute_open_tasks",
     "release_task",
     "resolve_task",

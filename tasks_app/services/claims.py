@@ -1,4 +1,4 @@
-"""What people do with a task that they hold, short of deciding: hand it over, skip it; and what time does to it."""
+"""What people do with a task that they hold, short of deciding: hand over, put back, skip; and what time does to it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from core import clock
-from tasks_app import permissions, reasons
+from tasks_app import permissions, reasons, selectors
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, TaskPresence, Team
@@ -38,6 +38,23 @@ def hand_over_task(task_id: str, actor: Actor, *, to: str, note: str, expected_v
     return change.task
 
 
+def put_back_task(task_id: str, actor: Actor, *, expected_version: int | None = None) -> HumanTask:
+    """Give back a task that was claimed only by being shown, as it was before: pending, or escalated."""
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        task = change.task
+        if task.status != Status.ASSIGNED:
+            raise wrong_state(task, "put_back")
+        change.permit(permissions.can_put_back(actor, task), _("Only the person who holds this task may put it back."))
+        _put_back(change)
+    return task
+
+
+def _put_back(change: Change, *, reason: str = "") -> None:
+    """Its status was escalated if that is what the last claim took it from; its trail knows."""
+    was_escalated = change.task.escalation_level > 0 and selectors.claimed_from(change.task) == Status.ESCALATED
+    change.move("put_back" if was_escalated else "release", reason=reason)
+
+
 def skip_task(task_id: str, actor: Actor, *, reason: str, expected_version: int | None = None) -> HumanTask:
     """Leave a task to others and say why; if the actor has taken it and not begun, it goes back to the queue."""
     with changing(task_id, actor, expected_version=expected_version) as change:
@@ -50,7 +67,7 @@ def skip_task(task_id: str, actor: Actor, *, reason: str, expected_version: int 
         text = masked_reason(change, reason)
         change.note(EventType.SKIPPED, reason=text)
         if task.status == Status.ASSIGNED and task.assigned_to_id == actor.user.pk:
-            change.move("release", reason=text)
+            _put_back(change, reason=text)
     return task
 
 

@@ -89,6 +89,25 @@ def test_it_claims_what_is_shown_and_gives_it_back_when_left(
     assert deck.post("leave", task).json() == {"left": False}
 
 
+def test_it_gives_back_an_escalated_task_as_escalated(
+    make_task: NewTaskFactory, deck_for: Callable[..., Deck], sam: Actor, ana: Actor
+) -> None:
+    """Looked at and left, skipped with a reason or without: it waits as it waited before, one level above the rest."""
+    task, deck = make_task(), deck_for("ana")
+    services.escalate_task(task.pk, sam)
+    HumanTask.objects.update(team="creative-review")
+    for leave in ({}, {"claimed": "1"}, {"text": "not my language"}):
+        assert deck.post("show", fresh(task)).json()["claimed"]
+        assert fresh(task).status == "assigned"
+        deck.post("skip" if leave else "leave", fresh(task), **leave)
+        now_is = fresh(task)
+        assert (now_is.status, now_is.escalation_level, now_is.assigned_to) == ("escalated", 1, None)
+        assert TaskEvent.objects.filter(task=task).latest("seq").type == "task.put_back"
+    # What came to its holder otherwise than from the escalated ones goes to the queue.
+    services.assign_task(task.pk, sam, assigned_to="ana")
+    assert services.put_back_task(task.pk, ana).status == "pending"
+
+
 def test_it_does_not_give_back_what_was_touched_meanwhile(
     make_task: NewTaskFactory, deck_for: Callable[..., Deck], ana: Actor, sam: Actor
 ) -> None:

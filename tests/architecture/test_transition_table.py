@@ -143,6 +143,11 @@ VERBS: dict[str, tuple[list[Step], Step, list[str]]] = {
     "claim_next_task": ([], lambda t, ana, sam, bot: services.claim_next_task(ana), ["task.claimed"]),
     "start_task": ([CLAIM], START, ["task.started"]),
     "release_task": ([CLAIM], lambda t, ana, sam, bot: services.release_task(t.pk, ana), ["task.released"]),
+    "put_back_task": (
+        [lambda t, ana, sam, bot: services.escalate_task(t.pk, sam), CLAIM],
+        lambda t, ana, sam, bot: services.put_back_task(t.pk, ana),
+        ["task.put_back"],
+    ),
     "route_task": ([], lambda t, ana, sam, bot: services.route_task(t.pk, sam, team="leads"), ["task.routed"]),
     "escalate_task": ([CLAIM], lambda t, ana, sam, bot: services.escalate_task(t.pk, ana), ["task.escalated"]),
     "resolve_task": (

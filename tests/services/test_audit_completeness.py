@@ -121,6 +121,7 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
         True,
         lambda who, _w, held: services.hand_over_task(held.pk, who, to="sam", note=WHY),
     ),
+    "put_back_task": ("ana", False, lambda who, waiting, _h: _claim_and_put_back(waiting, who)),
     "skip_task": ("ana", True, lambda who, waiting, _h: services.skip_task(waiting.pk, who, reason=WHY)),
     "stage_decision": (
         "ana",
@@ -146,6 +147,11 @@ NOT_VERBS = {
     "save_calendar",
     "save_policy",
 }
+
+
+def _claim_and_put_back(task: HumanTask, who: Actor) -> None:
+    services.claim_task(task.pk, who)
+    services.put_back_task(task.pk, who)
 
 
 def _claim_and_start(task: HumanTask, who: Actor) -> None:

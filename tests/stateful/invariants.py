@@ -46,6 +46,7 @@ EDGES: Final = {
     "task.started": {("assigned", "in_progress")},
     "task.handed_over": {("assigned", "assigned"), ("in_progress", "assigned")},
     "task.released": {("assigned", "pending"), ("in_progress", "pending")},
+    "task.put_back": {("assigned", "escalated")},
     "task.routed": {("pending", "pending"), ("assigned", "pending"), ("escalated", "pending")},
     "task.decision_recorded": {("in_progress", "pending")},
     "task.completed": {("in_progress", "completed")},

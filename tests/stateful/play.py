@@ -59,6 +59,7 @@ OF_THE_DECK: Final[dict[str, Call]] = {
     "hand_over": lambda pk, actor, version, draw: services.hand_over_task(
         pk, actor, to=draw(REVIEWERS), note="you know them", expected_version=version
     ),
+    "put_back": lambda pk, actor, version, draw: services.put_back_task(pk, actor, expected_version=version),
     "skip": lambda pk, actor, version, draw: services.skip_task(
         pk, actor, reason="not my language", expected_version=version
     ),

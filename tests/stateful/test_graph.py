@@ -24,6 +24,7 @@ MOVES: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "start": ({}, "task.started"),
     "hand_over": ({"to": BEA}, "task.handed_over"),
     "release": ({}, "task.released"),
+    "put_back": ({}, "task.put_back"),
     "route": ({"team": LEADS}, "task.routed"),
     "complete": ({"resolution": "approved", **DECISION}, "task.completed"),
     "fail": ({"resolution": "rejected", **DECISION}, "task.failed"),

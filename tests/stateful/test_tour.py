@@ -91,7 +91,7 @@ def _move_of_the_deck(table: Play, dice: random.Random) -> None:
         verb = dice.choice(("take_back", "release", "assign", "comment", "hand_over", "resolve", "stage", "escalate"))
         table.act(verb, who, pk)
     else:
-        table.act(dice.choice(("stage", "stage", "stage", "skip", "hand_over", "claim")), who, pk)
+        table.act(dice.choice(("stage", "stage", "stage", "skip", "hand_over", "claim", "put_back")), who, pk)
 
 
 world_of_today: dict[str, Actor] = {}
