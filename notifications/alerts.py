@@ -224,7 +224,8 @@ class Failures:
 
 
 def _operation(adapter: str, operation: str) -> str:
-    return f"{operation or _('an operation')} ({adapter or _('no adapter named')})"[:500]
+    what, whose = operation or _("an operation"), adapter or _("no adapter named")
+    return f"{what} ({whose})"[:500]
 
 
 class FailingEndpoint:

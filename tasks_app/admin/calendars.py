@@ -149,7 +149,8 @@ class CalendarForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 def _said(error: str, country: str) -> str:
     """The reason; for an unknown region with those that are known."""
     regions = holidays.list_supported_countries().get(country, [])
-    known = f" {_('Regions')}: {', '.join(regions)}." if regions and "holidays for" in error else ""
+    told = _("Regions: %(names)s.") % {"names": ", ".join(regions)}
+    known = f" {told}" if regions and "holidays for" in error else ""
     return f"{error[:1].upper()}{error[1:]}.{known}"
 
 

@@ -12,6 +12,12 @@ from django.conf import settings
 ROOT = Path(settings.BASE_DIR)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 ADMIN = sorted(path for app in ("tasks_app", "notifications") for path in (ROOT / app / "admin").rglob("*.py"))
+MODULES = [
+    path
+    for package in ("core", "hitl", "notifications", "tasks_app")
+    for path in (ROOT / package).rglob("*.py")
+    if "migrations" not in path.parts
+]
 GERMAN = ROOT / "locale" / "de" / "LC_MESSAGES"
 
 _BLOCK = re.compile(r"{%-?\s*(blocktrans\w*)\b.*?%}.*?{%\s*end\1\s*%}", re.DOTALL)
@@ -21,6 +27,9 @@ _SAID = re.compile(r"\b(?:title|alt|placeholder|aria-label|label)=(\"[^\"]*\"|'[
 _WORD = re.compile(r"[A-Za-z]{3,}")
 # Names and signs that are the same in every language.
 _SAME = frozenset({"CSV", "JSON", "Markdown", "nbsp", "hellip", "middot", "times", "mdash", "ndash", "rarr"})
+
+_TRANSLATED = re.compile(r"{%\s*translate\s+(\"[^\"]*\"|'[^']*')")
+_GETTEXT = frozenset({"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"})
 
 # Fields of a call that a reader sees.
 _SHOWN = frozenset({"label", "help_text", "description", "verbose_name", "verbose_name_plural", "placeholder"})
@@ -116,6 +125,32 @@ def german() -> dict[str, list[str]]:
         if all(forms):
             entries[context + _unquoted(found["msgid"])] = forms
     return entries
+
+
+def test_its_german_is_whole() -> None:
+    """A text that was added or changed since stands in English in the middle of a German page: `make messages`."""
+    told = {text.rpartition("\x04")[2] for text in german()}
+    assert "#, fuzzy" not in (GERMAN / "django.po").read_text()
+    assert sorted(said_in_templates() - told) == []
+    assert sorted(said_in_modules() - told) == []
+
+
+def said_in_templates() -> set[str]:
+    found: set[str] = set()
+    for path in TEMPLATES:
+        found |= {quoted[1:-1].replace("%", "%%") for quoted in _TRANSLATED.findall(path.read_text())}
+    return found
+
+
+def said_in_modules() -> set[str]:
+    """What is given to gettext under any of its names, as a text that stands there."""
+    found: set[str] = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _GETTEXT:
+                texts = (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
+                found |= {text for text in texts if isinstance(text, str)}
+    return found
 
 
 def test_its_german_is_compiled_as_it_is_written() -> None:
