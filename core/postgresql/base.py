@@ -12,6 +12,8 @@ import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base
 
+from core.postgresql.schema import SchemaEditor
+
 # Of statements that do not ask to be prepared at once; Django's own are written out by the client and never are.
 PREPARED_FROM: Final = 5
 MOST_NUMBERED: Final = 1_000
@@ -43,6 +45,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     something to read on the socket: its last words or the end of the stream. An idle connection has nothing to read,
     and is used as it is: `SELECT 1` before every request was a sixth of the time of opening a task.
     """
+
+    SchemaEditorClass = SchemaEditor
 
     def is_usable(self) -> bool:
         connection = self.connection

@@ -88,3 +88,17 @@ def test_it_keeps_prepared_what_asks_for_it_and_nothing_else(kept: Any) -> None:
             cursor.execute("SELECT %s::int + 3", [1])
         cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time")
         assert cursor.fetchall() == [("SELECT $1::int + 1, '100 %', $2::text",), ("SELECT $1::int + 2",)]
+
+
+def test_it_gives_a_key_one_index(db: None) -> None:
+    """Not a second one for LIKE, which Django makes for other text: the first serves it, where bytes are compared."""
+    if connection.vendor != "postgresql":
+        return
+    twins = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE %s AND indexdef LIKE '%%varchar_pattern_ops%%'"
+    with connection.cursor() as cursor:
+        cursor.execute(twins, ["tasks_app_%"])
+        found = [definition for (definition,) in cursor.fetchall()]
+        assert [one for one in found if "tasks_app_user" not in one and "_groups" not in one] == []
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute("EXPLAIN SELECT 1 FROM tasks_app_humantask WHERE task_id LIKE 'task_01%'")
+        assert "tasks_app_humantask_pkey" in str(cursor.fetchall())
