@@ -5,6 +5,7 @@ nor the driver handles them one by one. SQLite runs a prepared statement for eac
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -40,6 +41,30 @@ def update_many(rows: Iterable[models.Model], names: Sequence[str]) -> None:
                 f"UPDATE {table} SET {told} WHERE {key} = %s",  # noqa: S608
                 [[_stored(f, getattr(row, f.attname), connection) for f in (*fields, pk)] for row in instances],
             )
+
+
+def insert_many(rows: Sequence[models.Model]) -> None:
+    """Insert new rows of one model, whose keys are set or given by the database (and then not told).
+
+    The twin of `QuerySet.bulk_create`, which puts a statement together for every call.
+    """
+    if not rows:
+        return
+    model = type(rows[0])
+    connection = _connection(model)
+    statement, fields = _insert(model, connection.alias)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            statement, [[_stored(field, getattr(row, field.attname), connection) for field in fields] for row in rows]
+        )
+
+
+@cache
+def _insert(model: type[models.Model], alias: str) -> tuple[str, list[Any]]:
+    fields: list[Any] = [field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField)]
+    quote = connections[alias].ops.quote_name
+    columns, places = ", ".join(quote(field.column) for field in fields), ", ".join(["%s"] * len(fields))
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})", fields  # noqa: S608
 
 
 def _connection(model: type[models.Model]) -> Any:

@@ -16,7 +16,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import Field
 
-from core.bulk import update_many
+from core.bulk import insert_many, update_many
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, PoliciesMoved
 from tasks_app.models import EventOutbox, HumanTask, SLARevision, TaskEvent
@@ -211,7 +211,8 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
     last = {entry.task.pk: entry for entry in entries}
     found = {entry.task.pk: entry.found for entry in reversed(entries)}
     if entries[0].found is None:
-        written = len(HumanTask.objects.bulk_create([entry.task for entry in last.values()]))
+        insert_many([entry.task for entry in last.values()])
+        written = len(last)
     else:
         stored = HumanTask.objects.filter(pk__in=list(last)).values_list("pk", "version", "last_event_seq")
         written = sum(found[pk] == (version, seq) for pk, version, seq in stored)
@@ -219,10 +220,8 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
             [entry.task for entry in last.values()],
             [*(field.attname for field in columns(whole=False)), *sorted(UNRECORDED)],
         )
-    TaskEvent.objects.bulk_create([entry.event for entry in entries])
-    EventOutbox.objects.bulk_create(
-        [EventOutbox(event_id=entry.event.event_id, principal_id=entry.task.principal_id) for entry in entries]
-    )
+    insert_many([entry.event for entry in entries])
+    insert_many([EventOutbox(event_id=entry.event.event_id, principal_id=entry.task.principal_id) for entry in entries])
     _audit(entries)
     return written
 
@@ -230,18 +229,20 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
 def _audit(entries: Sequence[Entry]) -> None:
     """The django-auditlog entries; its own signals see neither a token's user nor the reason."""
     content_type = ContentType.objects.get_for_model(HumanTask)
-    LogEntry.objects.bulk_create(
-        LogEntry(
-            content_type=content_type,
-            object_pk=entry.task.task_id,
-            object_repr=entry.task.task_id,
-            action=LogEntry.Action.CREATE if entry.found is None else LogEntry.Action.UPDATE,
-            changes=entry.changes,
-            actor=entry.actor.user,
-            remote_addr=entry.actor.address,
-            cid=entry.actor.correlation_id or None,
-            timestamp=entry.event.at,
-            additional_data=entry.additional_data,
-        )
-        for entry in entries
+    insert_many(
+        [
+            LogEntry(
+                content_type=content_type,
+                object_pk=entry.task.task_id,
+                object_repr=entry.task.task_id,
+                action=LogEntry.Action.CREATE if entry.found is None else LogEntry.Action.UPDATE,
+                changes=entry.changes,
+                actor=entry.actor.user,
+                remote_addr=entry.actor.address,
+                cid=entry.actor.correlation_id or None,
+                timestamp=entry.event.at,
+                additional_data=entry.additional_data,
+            )
+            for entry in entries
+        ]
     )

@@ -67,13 +67,20 @@ class Report:
 
 @dataclass
 class _Story:
-    """A case as it goes: its present task, and how often it came back."""
+    """A case as it goes: its present task as it was left, and all that it had."""
 
     case: Case
-    task_id: str = ""
-    number: int = 0
+    task: HumanTask | None = None
     row: Row | None = None
     tasks: list[str] = field(default_factory=list)
+
+    def present(self, swept: datetime) -> HumanTask | None:
+        """The present task. Nobody but these calls and the timers changes one: it is read again only where a timer
+        of it has come since."""
+        task = self.task
+        if task is not None and task.next_timer_at is not None and task.next_timer_at <= swept:
+            self.task = task = HumanTask.objects.get(pk=task.pk)
+        return task
 
 
 class Stage:
@@ -135,7 +142,7 @@ def _play(cases: Sequence[Case], stage: Stage, report: Report) -> None:
         while swept + SWEEP <= at:
             swept = _sweep(swept, at)
         with clock.at(at):
-            _move(stories[index], row, stage, report)
+            _move(stories[index], row, stage, report, swept)
     report.until = moves[-1][0]
     _judge(stories, report, moves[-1][0])
 
@@ -149,56 +156,54 @@ def _sweep(swept: datetime, at: datetime) -> datetime:
         return quiet_until
     moment = max(swept + SWEEP, swept + -((swept - first) // SWEEP) * SWEEP)
     with clock.at(moment):
-        while timers.sweep():
-            pass
+        timers.sweep_all()
     return moment
 
 
-def _move(story: _Story, row: Row | None, stage: Stage, report: Report) -> None:
+def _move(story: _Story, row: Row | None, stage: Stage, report: Report, swept: datetime) -> None:
     first = story.case.rows[0]
-    if row is None:
+    task = story.present(swept)
+    if row is None or task is None:
         _open(story, first, stage, report)
         return
-    task = HumanTask.objects.get(pk=story.task_id)
     if not task.is_open:
         if row.has_ended:
             return
-        _open(story, row, stage, report)
-        task = HumanTask.objects.get(pk=story.task_id)
+        task = _open(story, row, stage, report)
     before = story.row or first
     story.row = row
     if row.priority != task.sla_priority:
-        change_priority(task.pk, stage.manager, priority=row.priority)
+        task = change_priority(task.pk, stage.manager, priority=row.priority)
         report.calls += 1
     if row.team != before.team and stage.team(row.team).pk != task.team_id:
-        route_task(task.pk, stage.manager, team=stage.team(row.team).pk)
+        task = route_task(task.pk, stage.manager, team=stage.team(row.team).pk)
         report.calls += 1
-        task.refresh_from_db()
     holder = task.assigned_to.username.removeprefix("replay-") if task.status in HELD and task.assigned_to else ""
     if row.assignee and row.assignee != holder and not row.has_ended:
         person = stage.actor(row.assignee)
-        assign_task(task.pk, stage.manager, assigned_to=person.user.get_username())
+        task = assign_task(task.pk, stage.manager, assigned_to=person.user.get_username())
         report.calls += 1
     if row.has_ended:
         # Whoever ended it knew of the escalation that had taken it back: the decision is about the task as it stands.
-        seen = HumanTask.objects.values_list("version", flat=True).get(pk=task.pk)
         decider = stage.actor(holder or row.assignee or POOL)
-        decide_task(task.pk, decider, Decision("completed"), expected_version=seen)
+        task = decide_task(task.pk, decider, Decision("completed"), expected_version=task.version)
         report.calls += 1
+    story.task = task
 
 
-def _open(story: _Story, row: Row, stage: Stage, report: Report) -> None:
+def _open(story: _Story, row: Row, stage: Stage, report: Report) -> HumanTask:
     new = NewTask(
         task_type=KIND,
         principal_id=PRINCIPAL,
         priority=row.priority,
         operation=row.type,
-        follows=story.task_id or None,
+        follows=None if story.task is None else story.task.pk,
     )
-    task, _created = open_task(new, stage.manager)
-    story.task_id, story.row = task.pk, None
-    story.tasks.append(task.pk)
+    story.task, _created = open_task(new, stage.manager)
+    story.row = None
+    story.tasks.append(story.task.pk)
     report.calls += 1
+    return story.task
 
 
 def _judge(stories: Sequence[_Story], report: Report, until: datetime) -> None:

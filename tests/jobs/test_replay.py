@@ -47,9 +47,10 @@ def replayed(path: Path, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("here", [True, False])
 @pytest.mark.parametrize("hours", ["", NEW_YORK])
-def test_it_agrees_with_the_counter_and_leaves_nothing(log: Path, tmp_path: Path, hours: str) -> None:
-    report = replayed(log, *(["--hours", hours] if hours else []))
+def test_it_agrees_with_the_counter_and_leaves_nothing(log: Path, tmp_path: Path, hours: str, here: bool) -> None:
+    report = replayed(log, *(["--hours", hours] if hours else []), *(["--here"] if here else []))
     verdicts = {(case, number): breached for case, number, *_moments, breached in report["verdicts"]}
     # ONE became critical at 16:00 and had until 19:00. TWO had half an hour of Friday in New York, and on Monday, after
     # the clocks had changed, until 16:30 UTC.
