@@ -22,6 +22,7 @@ class NotificationsConfig(AppConfig):
         wakeup.register(jobs.nudge)
         register_card(notices.undelivered_card)
         register_card(notices.endpoints_card)
+        register_card(notices.waiting_card)
         register_card(notices.silence_card)
         register_card(notices.alerts_card)
         registries.register_task_note(notices.undelivered_notes)

@@ -1,6 +1,8 @@
 """What the console shows of deliveries outside their own pages: cards on the home page, notes on a task."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 from django.urls import reverse
 from django.utils.formats import date_format
@@ -16,6 +18,8 @@ from tasks_app.admin.texts import span
 from tasks_app.metrics import silent_for
 from tasks_app.models import HumanTask
 from tasks_app.registries import Note
+
+WAITS_LONG: Final = timedelta(minutes=5)
 
 
 def undelivered_card(actor: Actor) -> Card | None:
@@ -35,6 +39,19 @@ def endpoints_card(actor: Actor) -> Card | None:
         return None
     url = reverse("admin:notifications_endpoint_changelist")
     return Card(_("Failing receivers"), str(count), _("webhook endpoints"), url, "orange")
+
+
+def waiting_card(actor: Actor) -> Card | None:
+    """For administrators: messages that have waited for longer than one try takes."""
+    if not manages_all(actor):
+        return None
+    backlog, now = selectors.backlog(), clock.now()
+    if backlog.oldest is None or now - backlog.oldest < WAITS_LONG:
+        return None
+    url = f"{reverse('admin:notifications_delivery_changelist')}?status__exact={Delivery.Status.PENDING}"
+    hint = _("events not dispatched: %(events)d, messages to send: %(messages)d")
+    said = hint % {"events": backlog.undispatched, "messages": backlog.pending}
+    return Card(_("Messages wait"), span(now - backlog.oldest), said, url, "orange")
 
 
 def silence_card(actor: Actor) -> Card | None:

@@ -1,22 +1,21 @@
 """The numbers, from one registry: the home page, `GET /api/v1/metrics/summary/` and Prometheus read the same.
 
-What is open is counted over open rows; what is past comes from the hours of tasks_app/summaries.py. So nothing here
+What is open is counted over open rows; what is past comes from the hours of tasks_app/hours.py. So nothing here
 costs more with the number of closed tasks. `notifications` registers its own figures in `AppConfig.ready`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from operator import add
 from typing import Any, Final
 
-from django.db.models import Count, Min, Q, QuerySet, Sum
+from django.db.models import Count, Min, Q
 
 from core import clock
-from tasks_app.models import HourSummary, HumanTask, SummaryHead
-from tasks_app.sla.clock import Kind
+from tasks_app import counts, hours
+from tasks_app.models import HumanTask, SummaryHead
+from tasks_app.models.task import NEVER
 from tasks_app.states import WAITING, Status
-from tasks_app.summaries import BOUNDS
 
 PERIOD: Final = timedelta(days=7)
 SILENT_AFTER: Final = timedelta(minutes=2)
@@ -57,169 +56,62 @@ def collect(now: datetime | None = None) -> list[Metric]:
     return [metric for collector in _collectors for metric in collector(moment)]
 
 
-@dataclass(frozen=True)
-class Times:
-    """Durations of a period, from buckets: the percentiles are told to within a fifth."""
-
-    number: int
-    seconds: float
-    buckets: Sequence[int]
-
-    @property
-    def mean(self) -> float | None:
-        counted = sum(self.buckets)
-        return self.seconds / counted if counted else None
-
-    def percentile(self, share: float) -> float | None:
-        """The middle of the bucket in which that share is reached."""
-        wanted, seen = share * sum(self.buckets), 0
-        if not wanted:
-            return None
-        for place, number in enumerate(self.buckets):
-            seen += number
-            if seen >= wanted:
-                upper = BOUNDS[min(place, len(BOUNDS) - 1)]
-                lower = BOUNDS[place - 1] if place else 0.0
-                return (lower + upper) / 2
-        return BOUNDS[-1]
-
-
 def summary(now: datetime | None = None, *, period: timedelta = PERIOD, people: Q | None = None) -> dict[str, Any]:
     """The figures for people: what is open now, and the last `period`. `people`: whose decisions are told.
 
-    Added up by the database: the cost is that of the hours and of the figures' few dimensions.
+    The cost is that of the hours and of the figures' few dimensions, and of the open rows.
     """
     moment = now or clock.now()
-    past = HourSummary.objects.filter(hour__gt=moment - period)
-    of = _Sums(past)
-    answer: dict[str, Any] = {
+    return {**_own(moment, period, people), "outgoing": _of_others(moment)}
+
+
+def _own(moment: datetime, period: timedelta, people: Q | None = None) -> dict[str, Any]:
+    return {
         "at": moment,
         "period_hours": period.total_seconds() / 3600,
         "open": _open(moment),
-        "types": {
-            task_type: {
-                "created": of.number("created", task_type),
-                "resolved": of.number("ended", task_type),
-                "escalation_rate": _rate(of.number("escalated", task_type), of.number("created", task_type)),
-                "seconds_to_assignment": _told(of.times("assigned", task_type)),
-                "seconds_of_work": _told(of.times("worked", task_type)),
-                "seconds_to_resolution": _told(of.times("ended", task_type)),
-            }
-            for task_type in of.named("created", "assigned", "ended", "escalated")
-        },
-        "policies": {
-            policy or "default": {
-                "resolved": of.number("promised", policy),
-                "breach_rate": _rate(of.missed("promised", policy), of.number("promised", policy)),
-                "clocks": {
-                    str(kind): _rate(of.missed(f"clock_{kind}", policy), of.number(f"clock_{kind}", policy))
-                    for kind in Kind
-                },
-            }
-            for policy in of.named("promised")
-        },
-        "operations": _operations(past),
-        "hours": _by_hour(past),
+        **hours.of_period(moment, period, people),
         "seconds_since_sweep": age_of_sweep(moment),
     }
-    if people is not None:
-        decided = past.filter(people, what="decided").order_by("person").values_list("person")
-        answer["decisions"] = dict(decided.annotate(n=Sum("number")))
-    return answer
 
 
-# The one dimension by which each figure is told.
-_BY_POLICY: Final = ("promised", *(f"clock_{kind}" for kind in Kind))
-_BY_TYPE: Final = ("created", "assigned", "worked", "ended", "escalated")
-
-
-class _Sums:
-    """Sums over the hours of a period, by figure and dimension: three queries."""
-
-    def __init__(self, past: QuerySet[HourSummary]) -> None:
-        self._sums: dict[tuple[str, str], tuple[int, int]] = {}
-        for names, by in ((_BY_TYPE, "task_type"), (_BY_POLICY, "policy")):
-            added = past.filter(what__in=names).values_list("what", by).annotate(Sum("number"), Sum("missed"))
-            self._sums |= {(what, value): (number, missed) for what, value, number, missed in added}
-        self._times: dict[tuple[str, str], Times] = {}
-        timed = past.filter(what__in=("assigned", "worked", "ended")).exclude(buckets=[])
-        for what, task_type, seconds, buckets in timed.values_list("what", "task_type", "seconds", "buckets"):
-            known = self._times.get((what, task_type))
-            self._times[what, task_type] = (
-                Times(0, seconds, buckets)
-                if known is None
-                else Times(0, known.seconds + seconds, list(map(add, known.buckets, buckets)))
-            )
-
-    def named(self, *whats: str) -> list[str]:
-        return sorted({value for what, value in self._sums if what in whats})
-
-    def number(self, what: str, value: str) -> int:
-        return self._sums.get((what, value), (0, 0))[0]
-
-    def missed(self, what: str, value: str) -> int:
-        return self._sums.get((what, value), (0, 0))[1]
-
-    def times(self, what: str, value: str) -> Times:
-        return self._times.get((what, value), Times(0, 0.0, ()))
-
-
-def _operations(past: QuerySet[HourSummary]) -> list[dict[str, Any]]:
-    """How tasks ended, by adapter and operation."""
-    ended: dict[tuple[str, str], dict[str, int]] = {}
-    rows = past.filter(what__startswith="ended_").values_list("adapter_name", "operation", "what")
-    for adapter, operation, what, number in rows.annotate(n=Sum("number")):
-        ended.setdefault((adapter, operation), {})[what.removeprefix("ended_")] = number
-    return [
-        {
-            "adapter_name": adapter,
-            "operation": operation,
-            "resolved": sum(numbers.values()),
-            "failure_rate": _rate(numbers.get("cannot_complete", 0), sum(numbers.values())),
-            "rejection_rate": _rate(numbers.get("rejected", 0), sum(numbers.values())),
-        }
-        for (adapter, operation), numbers in sorted(ended.items())
-    ]
-
-
-def _by_hour(past: QuerySet[HourSummary]) -> list[dict[str, Any]]:
-    """Created against resolved."""
-    hours: dict[datetime, dict[str, int]] = {}
-    rows = past.filter(what__in=("created", "ended")).order_by("hour").values_list("hour", "what")
-    for hour, what, number in rows.annotate(n=Sum("number")):
-        hours.setdefault(hour, {})[what] = number
-    return [
-        {"hour": hour, "created": numbers.get("created", 0), "resolved": numbers.get("ended", 0)}
-        for hour, numbers in hours.items()
-    ]
-
-
-def _told(times: Times) -> dict[str, float | None]:
-    figures = {"mean": times.mean, "median": times.percentile(0.5), "p90": times.percentile(0.9)}
-    return {name: None if value is None else round(value, 1) for name, value in figures.items()}
-
-
-def _rate(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _of_others(now: datetime) -> dict[str, float]:
+    """The single figures that other apps registered: what waits on its way out, and for how long."""
+    others = (collector(now) for collector in _collectors if collector is not task_metrics)
+    return {m.name: m.samples[0].value for found in others for m in found if [s.labels for s in m.samples] == [{}]}
 
 
 def _open(now: datetime) -> dict[str, Any]:
-    """One pass over the open rows."""
-    rows = HumanTask.objects.open().order_by().values("task_type", "status").annotate(n=Count("pk"))
-    by_type: dict[str, dict[str, int]] = {}
-    for row in rows:
-        by_type.setdefault(row["task_type"], {})[str(row["status"])] = row["n"]
-    totals = HumanTask.objects.open().aggregate(
-        total=Count("pk"),
-        overdue=Count("pk", filter=Q(due_by__lt=now)),
-        oldest=Min("created_at", filter=Q(status__in=sorted(WAITING))),
-    )
-    oldest = totals.pop("oldest")
+    """What is open now, counted again when something happened or a deadline passed (tasks_app/counts.py)."""
+    counted = counts.remembered("figures", now, lambda: _count_open(now))
+    oldest = counted["oldest"]
     return {
-        **totals,
-        "by_type": by_type,
+        "total": counted["total"],
+        "overdue": counted["overdue"],
+        "by_type": counted["by_type"],
         "oldest_unassigned_seconds": None if oldest is None else (now - oldest).total_seconds(),
     }
+
+
+def _count_open(now: datetime) -> tuple[dict[str, Any], datetime]:
+    """One pass over the open rows; and until when that holds."""
+    rows: Any = HumanTask.objects.open().order_by().values_list("task_type", "status")
+    rows = rows.annotate(
+        number=Count("pk"),
+        late=Count("pk", filter=Q(due_by__lt=now)),
+        first=Min("created_at"),
+        next_due=Min("due_by", filter=Q(due_by__gte=now)),
+    )
+    by_type: dict[str, dict[str, int]] = {}
+    total = overdue = 0
+    oldest: datetime | None = None
+    until = NEVER
+    for task_type, status, number, late, first, next_due in rows:
+        by_type.setdefault(task_type, {})[str(status)] = number
+        total, overdue, until = total + number, overdue + late, min(until, next_due or NEVER)
+        if status in WAITING:
+            oldest = first if oldest is None else min(oldest, first)
+    return {"total": total, "overdue": overdue, "oldest": oldest, "by_type": by_type}, until
 
 
 def age_of_sweep(now: datetime) -> float | None:
@@ -250,7 +142,7 @@ def note_sweep(now: datetime) -> None:
 
 def task_metrics(now: datetime) -> Iterable[Metric]:
     """The domain's own figures for Prometheus."""
-    figures = summary(now, period=timedelta(hours=24))
+    figures = _own(now, timedelta(hours=24))
     is_open, types = figures["open"], figures["types"]
     yield Metric(
         "open_tasks",

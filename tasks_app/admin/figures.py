@@ -5,7 +5,7 @@ every task, and for no other: nobody learns the numbers of work that is not thei
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,16 +16,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from tasks_app import selectors
+from core import clock
+from tasks_app import counts, hours, selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import span
 from tasks_app.links import queue_url
-from tasks_app.metrics import Times
-from tasks_app.models import HourSummary, HumanTask, TaskType, TeamMembership
+from tasks_app.models import HourSummary, HumanTask, TaskType, TeamMembership, User
+from tasks_app.models.task import NEVER
 from tasks_app.permissions import EVERYTHING, led_by
 from tasks_app.states import Priority
 
 HOURS: Final = 24
+SHOWN: Final = ("created", "ended")
 MOST_PEOPLE: Final = 50
 PRIORITIES: Final = sorted(Priority, reverse=True)
 
@@ -92,11 +94,8 @@ def open_by_type(actor: Actor) -> list[OpenRow]:
 
     Grouped by values that no index is sorted by: else SQLite takes one that begins with the type, and reads the rows.
     """
-    kind, urgency = Coalesce("task_type_id", Value("")), F("priority") + 0
-    rows = selectors.open_tasks(actor).order_by().values_list(kind, urgency).annotate(n=Count("pk"))
-    counted: dict[str, Counter[int]] = {}
-    for task_type, priority, number in rows:
-        counted.setdefault(task_type, Counter())[priority] = number
+    key = ("open by type", actor.user.pk, actor.grants)
+    counted = counts.remembered(key, clock.now(), lambda: (_count_open(actor), NEVER))
     labels = dict(TaskType.objects.filter(pk__in=list(counted)).values_list("slug", "label"))
     found = [
         OpenRow(
@@ -112,6 +111,15 @@ def open_by_type(actor: Actor) -> list[OpenRow]:
     return sorted(found, key=lambda row: -row.total.number)
 
 
+def _count_open(actor: Actor) -> dict[str, Counter[int]]:
+    kind, urgency = Coalesce("task_type_id", Value("")), F("priority") + 0
+    rows = selectors.open_tasks(actor).order_by().values_list(kind, urgency).annotate(n=Count("pk"))
+    counted: dict[str, Counter[int]] = {}
+    for task_type, priority, number in rows:
+        counted.setdefault(task_type, Counter())[priority] = number
+    return counted
+
+
 def last_day(actor: Actor, now: datetime) -> tuple[Day, dict[str, int]] | None:
     """The last 24 hours, and how many tasks each person decided; None for those who see no type whole."""
     grants = actor.grants
@@ -119,44 +127,57 @@ def last_day(actor: Actor, now: datetime) -> tuple[Day, dict[str, int]] | None:
     if not (grants.sees_everything or grants.types_for_all):
         return None
     first = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    rows = list(HourSummary.objects.filter(whole, hour__gte=first, what__in=("created", "ended", "decided")))
-    ended, decided = ([row for row in rows if row.what == what] for what in ("ended", "decided"))
-    times = _times(decided)
-    median, number = times.percentile(0.5), sum(row.number for row in decided)
-    missed = sum(row.missed for row in decided)
-    bars, top = _bars(first, rows)
-    created = sum(row.number for row in rows if row.what == "created")
+    summed = hours.remembered(("day", first, whole), lambda: _sum_day(first, whole))
+    bars, top = _bars(first, summed.by_hour)
+    created, resolved = (sum(n for (_h, told), n in summed.by_hour.items() if told == what) for what in SHOWN)
     day = Day(
-        median="–" if median is None else span(timedelta(seconds=median)),
-        breach_rate="–" if not number else f"{round(100 * missed / number)} %",
-        breached=missed,
-        decided=number,
+        median="–" if summed.median is None else span(timedelta(seconds=summed.median)),
+        breach_rate="–" if not summed.decided else f"{round(100 * summed.missed / summed.decided)} %",
+        breached=summed.missed,
+        decided=summed.decided,
         bars=bars,
         marks=[bars[place].hour for place in (0, 6, 12, 18, HOURS - 1)],
         top=top,
-        told=_told(bars, created, sum(row.number for row in ended)),
+        told=_told(bars, created, resolved),
         is_partial=bool(grants.types_for_some) and not grants.sees_everything,
     )
     led = None if grants.manages_everything or grants.sees_everything else grants.led_types_for_all
     people: Counter[str] = Counter()
-    for row in decided:
-        if led is None or row.task_type in led:
-            people[row.person] += row.number
+    for (task_type, person), number in summed.by_person.items():
+        if led is None or task_type in led:
+            people[person] += number
     return day, dict(people)
 
 
-def _times(rows: Iterable[HourSummary]) -> Times:
-    timed = [row for row in rows if row.buckets]
-    buckets = [sum(numbers) for numbers in zip(*(row.buckets for row in timed), strict=True)]
-    return Times(sum(row.number for row in timed), sum(row.seconds for row in timed), buckets)
+@dataclass(frozen=True)
+class _DaySum:
+    """The sums of 24 hours; `median` in seconds."""
+
+    by_hour: Counter[tuple[datetime, str]]
+    by_person: Counter[tuple[str, str]]
+    decided: int
+    missed: int
+    median: float | None
 
 
-def _bars(first: datetime, rows: Sequence[HourSummary]) -> tuple[list[Bar], int]:
-    counted: Counter[tuple[datetime, str]] = Counter()
-    for row in rows:
-        counted[row.hour, row.what] += row.number
-    hours = [first + timedelta(hours=n) for n in range(HOURS)]
-    top = max([1, *(counted[hour, what] for hour in hours for what in ("created", "ended"))])
+def _sum_day(first: datetime, whole: Q) -> _DaySum:
+    past = HourSummary.objects.filter(whole, hour__gte=first)
+    by_hour: Counter[tuple[datetime, str]] = Counter()
+    for hour, what, number in past.filter(what__in=SHOWN).values_list("hour", "what", "number"):
+        by_hour[hour, what] += number
+    decisions, missed = past.filter(what="decided"), 0
+    by_person: Counter[tuple[str, str]] = Counter()
+    for task_type, person, number, late in decisions.values_list("task_type", "person", "number", "missed"):
+        by_person[task_type, person] += number
+        missed += late
+    times = hours.times_by(decisions, "what").get(("decided",))
+    median = None if times is None else times.percentile(0.5)
+    return _DaySum(by_hour, by_person, by_person.total(), missed, median)
+
+
+def _bars(first: datetime, counted: Counter[tuple[datetime, str]]) -> tuple[list[Bar], int]:
+    moments = [first + timedelta(hours=n) for n in range(HOURS)]
+    top = max([1, *(counted[hour, what] for hour in moments for what in SHOWN)])
     return [
         Bar(
             hour=f"{timezone.localtime(hour):%H:%M}",
@@ -166,7 +187,7 @@ def _bars(first: datetime, rows: Sequence[HourSummary]) -> tuple[list[Bar], int]
             resolved_height=round(100 * counted[hour, "ended"] / top, 1),
             x=30 * place,
         )
-        for place, hour in enumerate(hours)
+        for place, hour in enumerate(moments)
     ], top
 
 
@@ -190,19 +211,27 @@ def by_person(actor: Actor, now: datetime, decided: dict[str, int]) -> list[Pers
     if not (grants.led or grants.sees_everything):
         return None
     mine = EVERYTHING if grants.sees_everything else led_by(actor)
-    rows: dict[str, Any] = {
-        row["assigned_to__username"]: row
-        for row in HumanTask.objects.open()
-        .filter(mine, assigned_to__isnull=False)
-        .order_by()
-        .values("assigned_to__username")
-        .annotate(held=Count("pk"), since=Min("assigned_at"), overdue=Count("pk", filter=Q(due_by__lt=now)))
-    }
+    held = counts.remembered(("by person", actor.user.pk, grants), now, lambda: _count_held(mine, now))
+    usernames = dict(User.objects.filter(pk__in=list(held)).values_list("pk", "username"))
+    rows = {usernames[pk]: row for pk, row in held.items()}
     teams = Q() if grants.sees_everything else Q(team__in=sorted(grants.led))
     members = TeamMembership.objects.filter(teams, team__is_active=True, user__is_active=True)
     names = dict.fromkeys([*rows, *members.values_list("user__username", flat=True).order_by("user__username")[:200]])
     found = [_person(name, rows.get(name, {}), now, decided) for name in names]
     return sorted(found, key=lambda row: (-row.overdue, -row.held, row.name))[:MOST_PEOPLE]
+
+
+def _count_held(mine: Q, now: datetime) -> tuple[dict[int, dict[str, Any]], datetime]:
+    """What each person holds, by the person's key; and until when that holds."""
+    rows: Any = HumanTask.objects.open().filter(mine, assigned_to__isnull=False).order_by().values("assigned_to")
+    rows = rows.annotate(
+        held=Count("pk"),
+        since=Min("assigned_at"),
+        overdue=Count("pk", filter=Q(due_by__lt=now)),
+        until=Min("due_by", filter=Q(due_by__gte=now)),
+    )
+    found = {row["assigned_to"]: row for row in rows}
+    return found, min((row["until"] or NEVER for row in found.values()), default=NEVER)
 
 
 def _person(name: str, row: dict[str, Any], now: datetime, decided: dict[str, int]) -> PersonRow:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from core import clock
 from tasks_app import selectors
 from tasks_app.actors import Actor
-from tasks_app.admin import figures
+from tasks_app.admin import figures, kept
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.lines import lines_of
 from tasks_app.admin.queue import counts_of, shown_count
@@ -60,6 +60,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "open_by_type": figures.open_by_type(actor),
         "priorities": [priority.label for priority in figures.PRIORITIES],
         "people": figures.by_person(actor, now, decided),
+        "promises": kept.promises_of(actor, now),
         "now": now,
         "title": _("Home"),
         "is_fullwidth": "1",

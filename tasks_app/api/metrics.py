@@ -39,6 +39,9 @@ class SummaryOut(serializers.Serializer[Any]):
     operations = serializers.ListField(child=serializers.DictField())
     hours = serializers.ListField(child=serializers.DictField())
     seconds_since_sweep = serializers.FloatField(allow_null=True)
+    outgoing = serializers.DictField(
+        child=serializers.FloatField(), help_text="What waits on its way out, as /metrics names it, and for how long."
+    )
     decisions = serializers.DictField(required=False, help_text="By person; for leads only.")
 
 

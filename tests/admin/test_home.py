@@ -118,6 +118,14 @@ def test_it_shows_leads_who_holds_what(past: None, people: dict[str, User], clie
         assert client_for(who).get("/admin/").context["people"] is None
 
 
+def test_it_shows_kept_promises_and_operations_to_those_who_see_everything(past: None, client_for: ClientFor) -> None:
+    promises = client_for("root").get("/admin/").context["promises"]
+    assert sum(row.ended for row in promises.policies) == 3
+    assert sum(row.ended for row in promises.operations) == 3
+    assert {client_for(who).get("/admin/").context["promises"] for who in ("ana", "sam", "cora", "zoe")} == {None}
+    assert "Promises and operations" in text_of(client_for("root").get("/admin/"))
+
+
 def test_it_counts_for_a_lead_only_what_he_leads(
     make_task: NewTaskFactory, people: dict[str, User], cora: Actor, client_for: ClientFor
 ) -> None:

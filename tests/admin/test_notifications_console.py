@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -10,6 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
+from core import clock
 from notifications import relay
 from notifications.admin.endpoints import EndpointForm
 from notifications.models import Delivery, Endpoint
@@ -197,6 +199,21 @@ def test_its_log_shows_bytes_headers_and_answer_and_sends_again(console: Client,
         assert len({(message.id, message.body) for message in receiver.messages}) == 1
         assert len(receiver.messages) == 3
     assert console.post(reverse("admin:notifications_delivery_add")).status_code == 403
+
+
+def test_it_tells_administrators_of_messages_that_wait(
+    console: Client, receiver: Receiver, make_task: NewTaskFactory
+) -> None:
+    add(console, receiver.url)
+    make_task()
+    relay.fan_out()
+    assert "Messages wait" not in console.get(reverse("admin:index")).content.decode()
+    with clock.at(clock.now() + timedelta(minutes=12)):
+        home = console.get(reverse("admin:index")).content.decode()
+        assert "Messages wait" in home
+        assert "messages to send: 1" in home
+        relay.drain()
+        assert "Messages wait" not in console.get(reverse("admin:index")).content.decode()
 
 
 def test_it_shows_an_undelivered_outcome_on_the_task_and_on_the_home_page(

@@ -15,6 +15,7 @@ def test_it_shows_figures_to_people_and_decisions_to_leads(api: ClientFactory) -
     member, lead = api("ana").get(SUMMARY), api("sam").get(SUMMARY)
     assert (member.status_code, lead.status_code) == (200, 200)
     assert ("decisions" in member.json(), "decisions" in lead.json()) == (False, True)
+    assert {"outbox_events", "pending_deliveries", "oldest_delivery_seconds"} <= member.json()["outgoing"].keys()
     assert api("ana").get(SUMMARY, {"hours": 0}).status_code == 400
 
 

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from core import clock
-from tasks_app import events, metrics, summaries, timers
+from tasks_app import counts, events, hours, metrics, summaries, timers
 from tasks_app.actors import Actor
 from tasks_app.models import HourSummary, SLAPolicy
 from tasks_app.services import Decision, claim_task, decide_task, save_policy
@@ -110,3 +111,45 @@ def test_it_takes_figures_of_others_in(a_morning: None, monkeypatch: pytest.Monk
     names = [metric.name for metric in metrics.collect()]
     assert names[-1] == "webhook_lag_seconds"
     assert "open_tasks" in names
+
+
+def asked(now: datetime) -> tuple[dict[str, Any], int]:
+    with CaptureQueriesContext(connection) as queries:
+        told = metrics.summary(now, people=Q())
+    return told, len(queries)
+
+
+def rolled_up() -> None:
+    with transaction.atomic():
+        events.assign_positions()
+    summaries.roll_up()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_remembers_figures_until_something_happens(
+    make_task: NewTaskFactory, ana: Actor, settings: Settings
+) -> None:
+    """Outside transactions: what is counted while somebody writes is not remembered."""
+    settings.HITL_LOOKUP_SECONDS = 60
+    counts.forget()
+    hours.forget()
+    now = T + minutes(110)
+    with clock.at(T):
+        task = make_task(due_in_hours=2)
+    rolled_up()
+    first, queries = asked(now)
+    again, few = asked(now)
+    assert again == first
+    assert queries - few == 5  # the open rows, and four questions to the hours
+    assert first["open"]["overdue"] == 0
+    assert asked(now + minutes(11))[0]["open"]["overdue"] == 1  # its deadline has passed
+    with clock.at(now):
+        decide_task(task.pk, ana, Decision("approved"))
+    assert asked(now)[0]["open"]["total"] == 0
+    assert asked(now)[0]["types"]["creative_approval"]["resolved"] == 0  # not rolled up yet
+    rolled_up()
+    told, _queries = asked(now)
+    assert (told["types"]["creative_approval"]["resolved"], told["decisions"]) == (1, {"ana": 1})
+    assert asked(now + timedelta(days=8))[0]["types"] == {}
+    counts.forget()
+    hours.forget()
