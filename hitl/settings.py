@@ -7,6 +7,7 @@ from typing import Any
 import environ
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.module_loading import import_string
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -343,6 +344,7 @@ UNFOLD: dict[str, Any] = {
     ],
     "SCRIPTS": [
         lambda request: static("console/console.js"),
+        lambda request: import_string("tasks_app.admin.site.drafts_script")(request),
         lambda request: static("console/moments.js"),
         lambda request: static("console/reader.js"),
         lambda request: static("console/countdown.js"),

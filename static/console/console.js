@@ -2,6 +2,12 @@
 (function () {
   "use strict";
 
+  // The token of now: signing in again, perhaps in another window, makes the one that the page came with useless.
+  window.consoleToken = function () {
+    const field = document.querySelector("[name=csrfmiddlewaretoken]");
+    return (document.cookie.match(/(?:^|; )csrftoken=([^;]+)/) || [])[1] || (field ? field.value : "");
+  };
+
   function open(dialog) {
     if (dialog && !dialog.open) {
       dialog.showModal();
@@ -65,6 +71,9 @@
         event.preventDefault();
       }
       form.dataset.sent = "1";
+      if (form.elements.csrfmiddlewaretoken) {
+        form.elements.csrfmiddlewaretoken.value = window.consoleToken();
+      }
     }
   });
 

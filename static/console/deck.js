@@ -39,10 +39,6 @@
     }
   }
 
-  function token() {
-    return deck.querySelector("[name=csrfmiddlewaretoken]").value;
-  }
-
   async function ask(url, options) {
     let answer;
     try {
@@ -67,7 +63,7 @@
         body.set(name, value);
       }
     }
-    return ask(url, { method: "POST", body, keepalive: true, headers: { Accept: "application/json", "X-CSRFToken": token() } });
+    return ask(url, { method: "POST", body, keepalive: true, headers: { Accept: "application/json", "X-CSRFToken": window.consoleToken() } });
   }
 
   // One after the other: an answer says at which version the next request finds its task.
@@ -136,8 +132,18 @@
     fit(card);
     window.scrollTo(0, 0);
     card.el.querySelector("[data-title]").focus({ preventScroll: true });
+    resumeDrafts(card);
     inTurn(() => claim(card)).catch(() => undefined);
     preload();
+  }
+
+  // What was written here before the session ended; the panel in which somebody was interrupted is open again.
+  function resumeDrafts(card) {
+    for (const panel of card.el.querySelectorAll("[data-panel]")) {
+      if (window.consoleDrafts.resume(panel)) {
+        open(card, panel.dataset.panel);
+      }
+    }
   }
 
   async function claim(card) {
@@ -347,6 +353,7 @@
       } else {
         tell(`${answer.done} ${answer.name}`);
       }
+      window.consoleDrafts.done(`${card.task}:${verb}`);
       decided += verb === "skip" ? 0 : 1;
       score();
       if (!line || line.state === "done") {
@@ -690,7 +697,7 @@
   window.addEventListener("pagehide", function () {
     if (current && current.claimed) {
       const body = new FormData();
-      body.set("csrfmiddlewaretoken", token());
+      body.set("csrfmiddlewaretoken", window.consoleToken());
       body.set("task", current.task);
       body.set("version", String(current.version));
       navigator.sendBeacon(deck.dataset.leaveUrl, body);
@@ -707,8 +714,24 @@
   for (const staged of JSON.parse(document.getElementById("deck-staged").textContent)) {
     addLine({ ...staged, card: null, until: performance.now() + staged.seconds * 1000, state: "waits" });
   }
-  const first = stage.querySelector("[data-card]");
-  if (first) {
-    appear({ el: first, task: first.dataset.task, version: Number(first.dataset.version), name: first.dataset.name, claimed: false });
+  // A task in which somebody was interrupted by the end of the session comes before the first of the queue.
+  async function begin() {
+    const first = stage.querySelector("[data-card]");
+    const cut = window.consoleDrafts.cut().map((name) => name.split(":")[0]);
+    const wanted = cut.find((task) => task.startsWith("task_") && !(first && first.dataset.task === task));
+    const answer = wanted ? await ask(`${deck.dataset.cardUrl}?task=${encodeURIComponent(wanted)}`).catch(() => null) : null;
+    const card = first ? { el: first, task: first.dataset.task, version: Number(first.dataset.version), name: first.dataset.name, claimed: false } : null;
+    if (answer && answer.card) {
+      const resumed = cardFrom(answer.card.html);
+      if (card) {
+        card.el.hidden = true;
+        ahead.push(card);
+      }
+      stage.append(resumed.el);
+      appear(resumed);
+    } else if (card) {
+      appear(card);
+    }
   }
+  begin();
 })();

@@ -8,23 +8,37 @@
   const NEWS = 30000;
   const source = document.currentScript ? new URL(document.currentScript.src) : null;
 
-  function token() {
-    const field = document.querySelector("[name=csrfmiddlewaretoken]");
-    return field ? field.value : "";
-  }
-
   function post(url, fields) {
     const body = new FormData();
     for (const [name, value] of Object.entries(fields)) {
       body.set(name, value);
     }
-    return fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token(), Accept: "application/json" } });
+    return fetch(url, { method: "POST", body, headers: { "X-CSRFToken": window.consoleToken(), Accept: "application/json" } });
   }
 
   // -- who has this open ----------------------------------------------------------------------------------------------
 
   function shown() {
     return [...document.querySelectorAll("[data-presence]")].find((place) => !place.hidden && place.offsetParent !== null);
+  }
+
+  // Said while one writes, not only when it is sent.
+  let wasOut = false;
+  function tellSignedOut(isOut) {
+    document.querySelectorAll("[data-signed-out-here]").forEach((line) => line.remove());
+    const places = isOut ? document.querySelectorAll("dialog[open] .c-dialog-body, [data-panel]:not([hidden]), .c-page") : [];
+    for (const place of places) {
+      const line = document.createElement("p");
+      line.className = "c-error";
+      line.setAttribute("role", "alert");
+      line.dataset.signedOutHere = "";
+      const link = document.createElement("a");
+      link.href = location.href;
+      link.target = "_blank";
+      link.textContent = window.consoleDrafts.signedOutText;
+      line.append(link);
+      place.prepend(line);
+    }
   }
 
   async function beat() {
@@ -40,6 +54,11 @@
       return; // the line is down: the next beat tries again
     }
     const isJson = (answer.headers.get("Content-Type") || "").includes("json");
+    const isOut = answer.redirected || answer.status === 403;
+    if (isOut !== wasOut && window.consoleDrafts) {
+      wasOut = isOut;
+      tellSignedOut(isOut);
+    }
     if (answer.status === 204 || !isJson) {
       return;
     }
@@ -88,7 +107,7 @@
     const place = shown();
     if (place) {
       const body = new FormData();
-      body.set("csrfmiddlewaretoken", token());
+      body.set("csrfmiddlewaretoken", window.consoleToken());
       navigator.sendBeacon(place.dataset.leftUrl, body);
     }
   });

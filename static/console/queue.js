@@ -163,6 +163,7 @@
   }
 
   async function send(url, data) {
+    data.set("csrfmiddlewaretoken", window.consoleToken());
     const answer = await fetch(url, {
       method: "POST",
       body: data,
@@ -170,7 +171,10 @@
       credentials: "same-origin",
       redirect: "manual",
     });
-    if (answer.type === "opaqueredirect" || (answer.status !== 200 && answer.status !== 400)) {
+    if (answer.type === "opaqueredirect" || answer.status === 403) {
+      throw Object.assign(new Error("signed out"), { isOut: true });
+    }
+    if (answer.status !== 200 && answer.status !== 400) {
       throw new Error("no answer");
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -183,6 +187,7 @@
       const answer = await send(button.formAction, data);
       dialog.replaceChildren(...answer.page.body.childNodes);
       dialog.dataset.changed = "";
+      dialog.querySelectorAll("form[data-bulk-form]").forEach(window.consoleDrafts.resume);
       if (!dialog.open) {
         dialog.showModal();
       }
@@ -251,7 +256,7 @@
       try {
         answer = await send(sent.action, piece);
       } catch (error) {
-        failed(sent, items, words);
+        failed(sent, items, error.isOut ? { lost: window.consoleDrafts.signedOutText } : words);
         break;
       }
       if (!answer.ok) {
@@ -273,6 +278,7 @@
         drop(item);
       }
       if (!stopped && dialog.open && items.length >= tasks.length) {
+        window.consoleDrafts.done(`bulk:${new URL(sent.action).pathname.split("/").at(-2)}`);
         finish(result, items, words);
       }
     }

@@ -1,5 +1,8 @@
 """What happens when a button is pressed: POST only, one service call, every refusal said at the dialog it came from."""
 
+import re
+
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
@@ -19,7 +22,7 @@ from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotF
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, Mention
 
-NOT_TYPED = ("csrfmiddlewaretoken", "version", "back", "then", "task", "claimed")
+NOT_TYPED = ("csrfmiddlewaretoken", "version", "back", "then", "task", "claimed", "draft")
 # Fields of the services by the names that the dialogs give them.
 FIELDS = {"resolution_detail": "text", "reason": "text", "note": "text", "to": "colleague"}
 
@@ -59,7 +62,16 @@ def act(request: HttpRequest, task_id: str, verb_name: str) -> HttpResponse:
     if isinstance(changed, str):
         return render_task(request, task, revealed=(form.cleaned_data["placeholder"], changed))
     _say_done(request, verb, changed, actor)
-    return HttpResponseRedirect(_where_next(request, verb, changed, actor))
+    return _taken(request, HttpResponseRedirect(_where_next(request, verb, changed, actor)))
+
+
+def _taken(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Tell the page's script which draft is no longer needed (static/console/drafts.js)."""
+    draft = request.POST.get("draft", "")
+    if re.fullmatch(r"[\w-]{8,64}", draft, re.ASCII):
+        kept = {"max_age": 60, "path": "/admin/", "samesite": "Lax", "secure": settings.SESSION_COOKIE_SECURE}
+        response.set_cookie("draft_sent", draft, **kept)
+    return response
 
 
 def field_of(error: InvalidInput, form: ActionForm) -> str | None:

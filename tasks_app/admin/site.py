@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +19,20 @@ from tasks_app.admin.actors import actor_of, oversees, works_here
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """The context of a page of our own inside the admin's frame."""
     return {**admin.site.each_context(request), "is_fullwidth": "1"}
+
+
+def drafts_script(request: HttpRequest) -> str:
+    """The script that keeps what is typed, told in its own address for whom, and in which words to speak of it."""
+    words = {
+        "who": str(request.user.pk) if request.user.is_authenticated else "",
+        "kept": _(
+            "You were signed out. What you wrote is kept in this window and is there again once you have signed in."
+        ),
+        "out": _("You are signed out. What you wrote stays here. Sign in in another window, then send it."),
+        "back": _("What you wrote here before is back."),
+        "discard": _("Discard it"),
+    }
+    return f"{static('console/drafts.js')}?{urlencode({name: str(word) for name, word in words.items()})}"
 
 
 @dataclass(frozen=True)

@@ -237,3 +237,12 @@ def test_it_shows_the_actor_in_the_trail(make_task: NewTaskFactory, press: Press
     press("cora", task, "reject", text="See policy 4.")
     event = TaskEvent.objects.get(task=task, type="task.failed")
     assert (event.actor, event.reason) == (cora.user, "See policy 4.")
+
+
+def test_it_tells_the_page_which_draft_was_taken(make_task: NewTaskFactory, press: Press) -> None:
+    """Only what was carried out; and nothing else than a name can get into the cookie."""
+    task, draft = make_task(), "0c5f7b3a-0000-4000-8000-000000000000"
+    assert "draft_sent" not in press("ana", task, "reject", text="", draft=draft).cookies
+    assert "draft_sent" not in press("ana", task, "comment", text="hm", draft="x; Path=/ é").cookies
+    cookie = press("ana", task, "comment", text="hm", draft=draft).cookies["draft_sent"]
+    assert (cookie.value, cookie["path"], cookie["samesite"]) == (draft, "/admin/", "Lax")
