@@ -86,7 +86,7 @@ def test_it_carries_a_lead_through_a_morning(
     page.get_by_role("link", name="Similar tasks").click()
     page.get_by_role("link", name="Creative approval 5 tasks").click()
     expect(page.locator("[data-bulk-said]")).to_have_text("5 selected")
-    page.get_by_role("button", name="Leave them out").click()
+    page.get_by_role("button", name="Leave it out").click()
     expect(page.locator("[data-bulk-said]")).to_have_text("4 selected")
     page.locator("[data-bulk-bar]").get_by_role("button", name="Reject").click()
     expect(dialog.locator("#bulk-text")).to_be_focused()
