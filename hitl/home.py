@@ -57,8 +57,8 @@ def prepare(home: Path, environment: dict[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def only_one(home: Path) -> Iterator[None]:
-    """Hold the home folder's lock: two systems on one folder would share one schedule file. Raises HomeError."""
+def only_one(home: Path) -> Iterator[int]:
+    """Hold the home folder's lock, an open file: two systems would share one schedule file. Raises HomeError."""
     with (home / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +66,7 @@ def only_one(home: Path) -> Iterator[None]:
             raise HomeError(
                 f"Another system is running on the home folder {home}. Stop that one, or set HITL_HOME."
             ) from error
-        yield
+        yield lock.fileno()
 
 
 def new_keys() -> dict[str, Any]:

@@ -1,6 +1,12 @@
-"""Run a few child processes as one: start them, bring back one that falls, stop all of them together."""
+"""Run a few child processes as one: start them, bring back one that falls, stop all of them together.
+
+`manage.py up` becomes this program once everything is prepared (`become`). It imports nothing but the standard library,
+so that what only waits for its children does not keep 80 MB of Django for it.
+"""
 
 import ctypes
+import http.client
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +15,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final, NoReturn
 
+READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 8.0
 RESTARTS: Final = 3
 RESTARTS_WITHIN_SECONDS: Final = 60.0
@@ -22,13 +29,31 @@ POLL_SECONDS: Final = 0.1
 Say = Callable[[str], None]
 
 
-@dataclass
-class Child:
-    """One child: its name in messages, its command and what its environment has besides ours."""
+@dataclass(frozen=True)
+class Program:
+    """A program to keep running: its name in messages, its command and what its environment has besides ours."""
 
     name: str
     command: Sequence[str]
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run in which folder, whose `/readyz` tells that it runs, and the lines to print then."""
+
+    programs: Sequence[Program]
+    folder: str
+    host: str
+    port: int
+    announcement: str
+
+
+@dataclass
+class Child:
+    """A program and the process that runs it."""
+
+    program: Program
     process: subprocess.Popen[bytes] | None = None
     falls: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS + 1))
 
@@ -52,8 +77,8 @@ class Supervisor:
     (Linux), so that nothing is left holding the port.
     """
 
-    def __init__(self, children: Sequence[Child], folder: Path, say: Say) -> None:
-        self.children = children
+    def __init__(self, programs: Sequence[Program], folder: Path, say: Say) -> None:
+        self.children = [Child(program) for program in programs]
         self.folder = folder
         self.say = say
         self._signals = 0
@@ -88,9 +113,9 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         child.process = subprocess.Popen(  # noqa: S603  (our own commands, no shell)
-            child.command,
+            child.program.command,
             cwd=self.folder,
-            env={**os.environ, **child.environment},
+            env={**os.environ, **child.program.environment},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -104,8 +129,8 @@ class Supervisor:
             if how is None:
                 continue
             if starting or child.falls_too_often(time.monotonic()):
-                return f"The {child.name} ended unexpectedly ({how})."
-            self.say(f"The {child.name} ended unexpectedly ({how}); it is started again.")
+                return f"The {child.program.name} ended unexpectedly ({how})."
+            self.say(f"The {child.program.name} ended unexpectedly ({how}); it is started again.")
             self._start(child)
         return None
 
@@ -129,3 +154,54 @@ def _end_with_parent() -> None:
     """Runs in the child before its program: ask Linux to send it SIGTERM when its parent is gone."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+# -- as a program ------------------------------------------------------------------------------------------------------
+
+
+def become(plan: Plan, lock: int) -> NoReturn:
+    """Go on as this module with the same process id. The open file `lock` stays locked until the end.
+
+    The plan travels through a pipe: it names logins, which a command line would show to everybody on the machine.
+    """
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(asdict(plan)).encode())  # some kilobytes: a pipe holds them before anybody reads
+    os.close(writing)
+    os.set_inheritable(reading, True)
+    os.set_inheritable(lock, True)
+    os.execv(sys.executable, [sys.executable, "-P", __file__, str(reading)])  # noqa: S606  (no shell, nothing from outside)
+
+
+def main(descriptor: int) -> int:
+    with os.fdopen(descriptor, "rb") as pipe:
+        given: dict[str, Any] = json.load(pipe)
+    plan = Plan(**{**given, "programs": [Program(**program) for program in given["programs"]]})
+    status = Supervisor(plan.programs, Path(plan.folder), _say).run(
+        is_ready=lambda: _answers(plan.host, plan.port),
+        when_ready=lambda: _say(plan.announcement),
+        ready_within=READY_SECONDS,
+    )
+    _say("Stopped.")
+    return status
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether our web server says that it is ready."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound)
+    connection = http.client.HTTPConnection(reachable, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,6 +1,5 @@
 """`manage.py up`: the whole system from one command."""
 
-import http.client
 import json
 import os
 import socket
@@ -19,9 +18,8 @@ from django.db.utils import OperationalError
 
 from hitl import home
 from hitl.health import pending_migrations
-from hitl.supervisor import Child, Supervisor
+from hitl.supervisor import Plan, Program, become
 
-READY_SECONDS: Final = 120.0
 WEB_PROCESSES: Final = 2
 WEB_THREADS: Final = 4  # a slow reader occupies a thread, not the console
 JOB_THREADS: Final = 8  # a hanging receiver occupies a few of them; timers use the others
@@ -56,13 +54,12 @@ class Command(BaseCommand):
             if home.prepare(settings.HITL_HOME, dict(os.environ)):
                 # The settings of this process were read without keys.
                 os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  (this very command)
-            with home.only_one(settings.HITL_HOME):
+            with home.only_one(settings.HITL_HOME) as lock:
                 self._prepare_database()
-                status = self._serve(port)
+                become(_plan(settings.HITL_BIND, port), lock)
         except (Stop, home.HomeError) as error:
             self._say(str(error))
-            status = 1
-        sys.exit(status)
+            sys.exit(1)
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
@@ -81,31 +78,6 @@ class Command(BaseCommand):
             self._say("Making the demo people and data ...")
             call_command("demo_data", verbosity=0, stdout=StringIO())
         connections.close_all()
-
-    def _serve(self, port: int) -> int:
-        supervisor = Supervisor(_children(settings.HITL_BIND, port), folder=settings.BASE_DIR, say=self._say)
-        status = supervisor.run(
-            is_ready=lambda: _answers(settings.HITL_BIND, port),
-            when_ready=self._announce,
-            ready_within=READY_SECONDS,
-        )
-        self._say("Stopped.")
-        return status
-
-    def _announce(self) -> None:
-        base = settings.HITL_BASE_URL
-        lines = [
-            "",
-            "The human task queue is running.",
-            "",
-            f"  Console       {base}/admin/",
-            f"  API           {base}/api/v1/   (documentation: {base}/api/docs/)",
-            *_demo_lines(settings.HITL_HOME / "demo.json"),
-            f"  Data          {settings.HITL_HOME}",
-            "  Stop          Ctrl-C",
-            "",
-        ]
-        self._say("\n".join(lines))
 
 
 def _port(text: str) -> int:
@@ -149,7 +121,11 @@ def _has_demo(path: Path) -> bool:
     return path.is_file() and get_user_model().objects.filter(username__in=DEMO_PEOPLE).count() == len(DEMO_PEOPLE)
 
 
-def _children(host: str, port: int) -> list[Child]:
+def _plan(host: str, port: int) -> Plan:
+    return Plan(_programs(host, port), str(settings.BASE_DIR), host, port, _announcement())
+
+
+def _programs(host: str, port: int) -> list[Program]:
     python = [sys.executable, "-m"]
     celery = [*python, "celery", "--app", "hitl", "--quiet"]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -164,7 +140,7 @@ def _children(host: str, port: int) -> list[Child]:
     # Celery warns of root on each start; in a container there is nobody else to be.
     quiet = {**environment, "PYTHONWARNINGS": "ignore:::celery.platforms"}
     return [
-        Child(
+        Program(
             "web server",
             [
                 *python, "gunicorn", "hitl.wsgi", "--bind", address, "--no-control-socket",
@@ -175,7 +151,7 @@ def _children(host: str, port: int) -> list[Child]:
             ],
             environment,
         ),
-        Child(
+        Program(
             "worker",
             [
                 *celery, "worker", "--pool", "threads", "--concurrency", str(JOB_THREADS),
@@ -183,21 +159,24 @@ def _children(host: str, port: int) -> list[Child]:
             ],
             quiet,
         ),
-        Child("beat", [*python, "celery", "--app", "hitl.beat", "--quiet", "beat"], quiet),
+        Program("beat", [*python, "celery", "--app", "hitl.beat", "--quiet", "beat"], quiet),
     ]  # fmt: skip
 
 
-def _answers(host: str, port: int) -> bool:
-    """Whether our web server says that it is ready."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound)
-    connection = http.client.HTTPConnection(reachable, port, timeout=5)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def _announcement() -> str:
+    base = settings.HITL_BASE_URL
+    lines = [
+        "",
+        "The human task queue is running.",
+        "",
+        f"  Console       {base}/admin/",
+        f"  API           {base}/api/v1/   (documentation: {base}/api/docs/)",
+        *_demo_lines(settings.HITL_HOME / "demo.json"),
+        f"  Data          {settings.HITL_HOME}",
+        "  Stop          Ctrl-C",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _demo_lines(path: Path) -> list[str]:
