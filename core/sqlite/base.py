@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.db.backends.sqlite3 import base
@@ -18,10 +19,17 @@ class PatientCursor(base.SQLiteCursorWrapper):
     patience: float = PATIENCE_SECONDS
 
     def execute(self, query: Any, params: Any = None) -> Any:
+        return self._patiently(lambda: super(PatientCursor, self).execute(query, params))
+
+    def executemany(self, query: Any, param_list: Any) -> Any:
+        again = list(param_list)
+        return self._patiently(lambda: super(PatientCursor, self).executemany(query, again))
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                return super().execute(query, params)
+                return ask()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from django.db import connection, transaction
@@ -16,8 +17,21 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("alone", [False, True], ids=["transaction", "single statement"])
-def test_a_writer_begins_once_the_other_has_ended(alone: bool) -> None:
+def _in_a_transaction() -> None:
+    with transaction.atomic():
+        User.objects.update(is_staff=True)
+
+
+def _many_rows() -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany("UPDATE tasks_app_user SET is_staff = %s", [[True], [False]])
+
+
+WAYS = {"transaction": _in_a_transaction, "statement": lambda: User.objects.update(is_staff=True), "many": _many_rows}
+
+
+@pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
+def test_a_writer_begins_once_the_other_has_ended(write: Callable[[], object]) -> None:
     held, order = threading.Event(), []
 
     def first() -> None:
@@ -28,12 +42,8 @@ def test_a_writer_begins_once_the_other_has_ended(alone: bool) -> None:
 
     def second() -> None:
         held.wait(10)
-        if alone:
-            User.objects.update(is_staff=True)
-            order.append("second")
-            return
-        with transaction.atomic():
-            order.append("second")
+        write()
+        order.append("second")
 
     assert all_at_once([first, second]) == [None, None]
     assert order == ["first", "second"]
