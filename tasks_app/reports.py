@@ -7,7 +7,7 @@ cost is that of the quarters in the period: no task is read, closed or open.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q, Sum
@@ -15,6 +15,7 @@ from django.utils import dateformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.cells import harmless
 from tasks_app.actors import Actor
 from tasks_app.models import Quarter
 from tasks_app.permissions import EVERYTHING, NOTHING
@@ -169,7 +170,7 @@ def table(found: Report) -> Iterator[list[str]]:
     period = found.period
     yield ["from", "to", "time_zone", "by", "group", *COLUMNS]
     for name, figures in [*found.groups.items(), (_("total"), found.total)]:
-        yield [f"{period.first}", f"{period.last}", period.zone.key, found.by, safe(name), *_values(figures)]
+        yield [f"{period.first}", f"{period.last}", period.zone.key, found.by, harmless(name), *_values(figures)]
     for day, figures in found.days:
         yield [f"{day}", f"{day}", period.zone.key, "day", f"{day}", *_values(figures)]
 
@@ -187,9 +188,3 @@ def _values(figures: Figures) -> list[str]:
 def told(times: Durations) -> Iterable[float | None]:
     """Mean, median, and what nine of ten stayed under."""
     return times.mean, times.percentile(0.5), times.percentile(0.9)
-
-
-def safe(text: Any) -> str:
-    """A cell that no spreadsheet takes for a formula: a quote before what begins one (OWASP, CSV injection)."""
-    cell = str(text).replace("\x00", "")
-    return f"'{cell}" if cell.lstrip()[:1] in ("=", "+", "-", "@", "|", "%") or cell[:1] in ("\t", "\r", "\n") else cell

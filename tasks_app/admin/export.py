@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
 from core import clock
+from core.cells import harmless
 from tasks_app import selectors
 from tasks_app.admin.actors import actor_of
 from tasks_app.admin.bulk import seen_in, tasks_in_sight
@@ -20,8 +21,6 @@ from tasks_app.states import Priority
 
 MOST_ROWS: Final = 10_000
 BOM: Final = "\ufeff"  # or spreadsheets take UTF-8 for something older
-# What spreadsheets take for a formula, also behind blanks and in its full-width forms.
-_FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")
 _COLUMNS: Final = (
     "task_id", "type", "status", "priority", "principal_id", "adapter_name", "operation", "media_buy_id", "creative_id",
     "team", "assignee", "created_at", "due_by", "escalation_level", "occurrences", "completed_at", "resolution",
@@ -35,14 +34,13 @@ _NAMED: Final = {
 }
 
 
-def harmless(value: Any, zone: tzinfo) -> str:
+def cell_of(value: Any, zone: tzinfo) -> str:
     """A cell that no spreadsheet takes for a formula; a moment in the reader's zone, with its offset."""
     if value is None:
         return ""
     if isinstance(value, datetime):
         return value.astimezone(zone).isoformat(timespec="seconds")
-    text = str(value).replace("\x00", "")
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip(" \u00a0\u3000").startswith(_FORMULA) else text
+    return harmless(value)
 
 
 def export(request: HttpRequest) -> HttpResponseBase:
@@ -71,7 +69,7 @@ def lines_of_csv(tasks: TaskQuerySet, zone: tzinfo) -> Iterator[str]:
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     yield BOM + str(writer.writerow(_COLUMNS))
     for row in _rows(tasks):
-        yield str(writer.writerow([harmless(cell, zone) for cell in row]))
+        yield str(writer.writerow([cell_of(cell, zone) for cell in row]))
 
 
 def _rows(tasks: TaskQuerySet) -> Iterable[list[Any]]:

@@ -201,7 +201,7 @@ def _days(days: list[tuple[date, Figures]]) -> list[Bar]:
 
 def _csv(found: reports.Report) -> HttpResponse:
     out = StringIO()
-    csv.writer(out).writerows(reports.table(found))
+    csv.writer(out, quoting=csv.QUOTE_ALL).writerows(reports.table(found))
     name = f"report-{found.by}-{found.period.first}-{found.period.last}.csv"
     return HttpResponse(
         "\ufeff" + out.getvalue(),

@@ -5,33 +5,18 @@ import io
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
-from tasks_app.admin.export import BOM, harmless
+from tasks_app.admin.export import BOM
 from tests.admin.conftest import QUEUE, ClientFor
 from tests.cast import NewTaskFactory
 
 EXPORT = f"{QUEUE}export/"
-FORMULAS = [
-    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "＝1", "＋1", "－1", "＠x", "=HYPERLINK(\"http://x\")",
-    "=cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "  @x", "\u3000=1",
-]  # fmt: skip
 
 
 def rows(response: Any) -> list[dict[str, str]]:
     text = b"".join(response.streaming_content).decode()
     assert text.startswith(BOM)
     return list(csv.DictReader(io.StringIO(text.removeprefix(BOM))))
-
-
-@pytest.mark.parametrize("cell", FORMULAS, ids=range(len(FORMULAS)))
-def test_it_disarms_formulas(cell: str) -> None:
-    assert harmless(cell, timezone.get_current_timezone()) == f"'{cell}"
-
-
-@pytest.mark.parametrize("cell", ["plain", "a=1", "1-2", "", "'=1", "cr_1", "mb-1"])
-def test_it_leaves_other_cells_alone(cell: str) -> None:
-    assert harmless(cell, timezone.get_current_timezone()) == cell
 
 
 def test_it_exports_a_view_with_every_hostile_cell_disarmed(make_task: NewTaskFactory, client_for: ClientFor) -> None:
@@ -50,12 +35,12 @@ def test_it_exports_a_view_with_every_hostile_cell_disarmed(make_task: NewTaskFa
     (row,) = rows(answer)
     assert (row["task_id"], row["priority"], row["type"]) == (task.pk, "urgent", "creative_approval")
     assert not [cell for cell in row.values() if cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r"))]
-    assert row["error"] == '\'@x,"y"\r\n=1;[email 1]'
+    assert row["error"] == "'@x,\"y\"\r\n'=1;[email 1]"
 
 
 def test_it_exports_what_was_ticked_and_is_in_sight(make_task: NewTaskFactory, client_for: ClientFor) -> None:
     mine, other, foreign = make_task(), make_task(), make_task("permission_exception")
-    sent = {"task": [f"{mine.pk}:1", f"{foreign.pk}:1", "task_nothing:1", "x\x00:1"]}
+    sent = {"task": [f"{mine.pk}:1", f"{foreign.pk}:1", "task_nothing:1", "x\x01:1"]}
     assert [row["task_id"] for row in rows(client_for("ana").post(EXPORT, sent))] == [mine.pk]
     assert rows(client_for("ana").post(EXPORT, {})) == []
     assert {row["task_id"] for row in rows(client_for("ana").get(EXPORT, {"tab": "all"}))} == {mine.pk, other.pk}

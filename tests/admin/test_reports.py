@@ -161,9 +161,6 @@ def test_its_cells_are_no_formulas(a_day: None, client_for: ClientFor) -> None:
     body = client_for("sam").get(f"{REPORT}?period=day&date=2026-03-02&by=adapter_name&format=csv").content.decode()
     assert "'=mock()" in body
     assert ",=mock()" not in body
-    for text in ("=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "  =1", "|x", "%x"):
-        assert reports.safe(text).startswith("'")
-    assert reports.safe("mock") == "mock"
 
 
 def test_it_costs_the_same_for_ten_times_the_tasks(
