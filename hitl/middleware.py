@@ -13,7 +13,13 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from csp.utils import build_policy
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+    UnreadablePostError,
+)
 from django.middleware.common import CommonMiddleware
 from django.utils import timezone, translation
 from django.utils.http import escape_leading_slashes
@@ -57,9 +63,20 @@ class RequestContextMiddleware:
         in_query = "%00" in request.META.get("QUERY_STRING", "") and request.path_info.startswith("/admin/")
         if in_query or "\0" in request.path_info:
             raise SuspiciousOperation("NUL in the address")
-        is_login = request.method == "POST" and request.path_info == "/admin/login/"
-        if is_login and len(request.POST.get("username", "")) > LOGIN_NAME:
-            raise SuspiciousOperation("the login name is too long")
+        if request.method == "POST" and request.path_info.startswith("/admin/"):
+            _refuse_form(request)
+
+
+def _refuse_form(request: HttpRequest) -> None:
+    """Raises SuspiciousOperation where what was posted to the console is nothing that a form of ours sends."""
+    try:
+        posted = request.POST
+    except UnreadablePostError:  # the sender has gone; the check against forgery, which comes next, says so
+        return
+    if any("\0" in text for name, values in posted.lists() for text in (name, *values)):
+        raise SuspiciousOperation("NUL in the form")
+    if request.path_info == "/admin/login/" and len(posted.get("username", "")) > LOGIN_NAME:
+        raise SuspiciousOperation("the login name is too long")
 
 
 class SlashMiddleware(CommonMiddleware):

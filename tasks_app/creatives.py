@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from core.numbers import whole
+
 MAX_ASSETS: Final = 12
 _MAX_DEPTH: Final = 8
 _MAX_TEXTS: Final = 600
@@ -247,5 +249,5 @@ def _size(holder: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def _pixels(value: Any) -> int | None:
-    number = int(value) if isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal()) else 0
-    return number if 0 < number <= 8_000 else None
+    number = int(value) if isinstance(value, int | float) else whole(value) if isinstance(value, str) else None
+    return number if number is not None and 0 < number <= 8_000 else None

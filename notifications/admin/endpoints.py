@@ -1,6 +1,7 @@
 """Webhook endpoints in the console: made and filtered here; the secret is shown once, the rest are buttons."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,6 +112,17 @@ class EndpointForm(_EndpointForm):
             if given.get("token"):
                 self.add_error("token", _("Only messages of the Ad Context Protocol carry a token."))
         return given
+
+
+def _moment(text: str) -> datetime:
+    """A moment as the form sends it, in the reader's zone. Raises InvalidInput for what is none (a 31st of June)."""
+    try:
+        moment = parse_datetime(text)
+        if moment is not None and 1970 <= moment.year <= 9000:
+            return make_aware(moment) if is_naive(moment) else moment
+    except ValueError:
+        pass
+    raise InvalidInput("since", _("give the moment from which on to send what was missed."))
 
 
 def judge(url: str) -> dict[str, str]:
@@ -257,10 +269,7 @@ class EndpointAdmin(AdministratorsAdmin):
 
     def _recover(self, request: HttpRequest, endpoint_id: str) -> HttpResponse:
         endpoint = services.endpoint_of(actor_of(request), endpoint_id)
-        since = parse_datetime(request.POST.get("since", ""))
-        if since is None:
-            raise InvalidInput("since", _("give the moment from which on to send what was missed."))
-        count = relay.recover_since(endpoint.pk, make_aware(since) if is_naive(since) else since)
+        count = relay.recover_since(endpoint.pk, _moment(request.POST.get("since", "")))
         messages.success(request, _("%(n)d deliveries are sent again.") % {"n": count})
         return self._to_page(endpoint_id)
 

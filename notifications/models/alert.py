@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -39,6 +40,7 @@ class AlertRule(models.Model):
     minutes = models.PositiveIntegerField(
         _("minutes"),
         default=0,
+        validators=[MaxValueValidator(366 * 24 * 60)],
         help_text=_(
             "Tasks: how long one may wait, or be overdue, before the alert. Failures: how far to look back. "
             "Receiver, messages, timers: for how long it has to be so."

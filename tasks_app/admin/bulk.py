@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
+from core.numbers import whole
 from tasks_app import selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.bulk_verbs import BulkVerb, obstacle, where_it_stands
@@ -76,8 +77,7 @@ def seen_in(values: Iterable[str]) -> list[Seen]:
     for value in values:
         task_id, _colon, version = value.partition(":")
         if task_id and len(found) < MOST:
-            is_number = version.isascii() and version.isdigit() and len(version) < 10
-            found.setdefault(task_id[:100], Seen(task_id[:100], int(version) if is_number else 0))
+            found.setdefault(task_id[:100], Seen(task_id[:100], whole(version, digits=9) or 0))
     return list(found.values())
 
 

@@ -1,9 +1,11 @@
 """The catalogue in the console: task types, teams with their people, principals."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +18,7 @@ from jsonschema import Draft202012Validator, SchemaError
 from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from core.numbers import whole
 from tasks_app import reasons, services
 from tasks_app.admin import consequences
 from tasks_app.admin.actors import actor_of
@@ -129,12 +132,24 @@ class TaskTypeAdmin(CatalogAdmin):
         return consequences.of_task_type(form.instance, form)
 
 
+class PeopleWidget(AutocompleteSelect):
+    """Django looks up whatever was sent when it shows a form again; a key that is no number would be a server error."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [one for one in value if whole(str(one)) is not None], attr)
+
+
 class MembershipInline(TabularInline):  # type: ignore[misc]  # Unfold is untyped
     model = TeamMembership
     extra = 0
     autocomplete_fields = ("user",)
     verbose_name = gettext_lazy("member")
     verbose_name_plural = gettext_lazy("members")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "user":
+            kwargs["widget"] = PeopleWidget(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """The table's heads label the columns for the eye alone: each field says its name itself."""

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from core import clock
+from core.numbers import whole, wholes
 from tasks_app import reasons
 from tasks_app.actors import Actor
 from tasks_app.admin import deck, task_page
@@ -109,14 +110,14 @@ def deck_skip(request: HttpRequest) -> HttpResponse:
 @require_POST
 def deck_leave(request: HttpRequest) -> HttpResponse:
     """Give back what the deck has claimed by showing it, untouched: at the version of that claim, or not at all."""
-    actor, version = actor_of(request), request.POST.get("version", "")
+    actor, version = actor_of(request), whole(request.POST.get("version", ""), digits=9)
     task = task_page.find_task(request.POST.get("task", ""), actor)
-    if task is None or not version.isdigit() or len(version) > 9:
+    if task is None or version is None:
         return JsonResponse({"left": False})
     if task.status != Status.ASSIGNED or task.assigned_to_id != actor.user.pk:
         return JsonResponse({"left": False})
     try:
-        left = put_back_task(task.task_id, actor, expected_version=int(version))
+        left = put_back_task(task.task_id, actor, expected_version=version)
     except TaskError:
         return JsonResponse({"left": False})
     return JsonResponse({"left": True, "version": left.version})
@@ -127,7 +128,7 @@ def deck_poll(request: HttpRequest) -> HttpResponse:
     """Carry out what is due of one's own, and say what became of the decisions that the page still shows."""
     actor = actor_of(request)
     staging.carry_out_due(actor)
-    asked = [int(part) for part in request.POST.get("ids", "").split(",") if part.isdigit() and len(part) < 18][:50]
+    asked = wholes(request.POST.get("ids", ""))[:50]
     rows = StagedDecision.objects.filter(person=actor.user, pk__in=asked).select_related("task__task_type")
     decisions = [_became(row) for row in rows]
     staging.note_told(actor, [row.pk for row in rows if row.outcome == StagedDecision.Outcome.CANCELLED])

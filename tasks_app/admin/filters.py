@@ -17,6 +17,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.numbers import whole
 from tasks_app import search, selectors
 from tasks_app.actors import Actor
 from tasks_app.models import TaskType
@@ -104,7 +105,7 @@ def asked_by(values: QueryDict) -> Asked:
         tab=tab if tab in TABS else "",
         chosen=chosen,
         search=_text(values.get("q", ""))[:200],
-        number=max(1, min(int(number), LAST_PAGE)) if number.isascii() and number.isdigit() and len(number) < 6 else 1,
+        number=max(1, min(whole(number, digits=5) or 1, LAST_PAGE)),
     )
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core import clock
+from core.numbers import wholes
 from tasks_app import reasons
 from tasks_app.admin import task_page
 from tasks_app.admin.actors import actor_of
@@ -123,6 +124,5 @@ def _returns_at(task: HumanTask) -> datetime | None:
 @require_POST
 def news_told(request: HttpRequest) -> HttpResponse:
     """The reader has seen it."""
-    told = [int(part) for part in request.POST.get("ids", "").split(",") if part.isdigit() and len(part) < 18]
-    staging.note_told(actor_of(request), told)
+    staging.note_told(actor_of(request), wholes(request.POST.get("ids", "")))
     return HttpResponse(status=204)

@@ -129,10 +129,16 @@ class TaskType(models.Model):
         blank=True,
         help_text=_("Names or dotted paths of context_data that never hold personal data, such as ids."),
     )
-    usual_handling_minutes = models.PositiveIntegerField(_("usual handling time (minutes)"), default=15)
+    usual_handling_minutes = models.PositiveIntegerField(
+        _("usual handling time (minutes)"), default=15, validators=[MaxValueValidator(30 * 24 * 60)]
+    )
     needs_second_reviewer = models.BooleanField(_("needs a second reviewer"), default=False)
     expires_after_hours = models.PositiveIntegerField(
-        _("expires after (hours)"), null=True, blank=True, help_text=_("Empty: tasks of this type never expire.")
+        _("expires after (hours)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(10 * 366 * 24)],
+        help_text=_("Empty: tasks of this type never expire."),
     )
     is_active = models.BooleanField(_("active"), default=True)
 

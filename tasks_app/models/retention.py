@@ -1,6 +1,6 @@
 """How long ended tasks are kept."""
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +14,9 @@ class RetentionPolicy(models.Model):
         TaskType, verbose_name=_("type"), on_delete=models.PROTECT, related_name="retention", primary_key=True
     )
     days = models.PositiveIntegerField(
-        _("days"), validators=[MinValueValidator(1)], help_text=_("Counted from the end of a task.")
+        _("days"),
+        validators=[MinValueValidator(1), MaxValueValidator(100 * 366)],
+        help_text=_("Counted from the end of a task."),
     )
     export_first = models.BooleanField(
         _("export first"),

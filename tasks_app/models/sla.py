@@ -2,9 +2,10 @@
 
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Coalesce
@@ -15,6 +16,9 @@ from core.fields import KeyField
 from tasks_app import reasons
 from tasks_app.models.catalog import Principal, TaskType, Team
 from tasks_app.states import Priority
+
+# Beyond a year of working minutes no calendar is looked through, and no date is far enough.
+LONGEST_MINUTES: Final = 366 * 24 * 60
 
 
 def new_token() -> str:
@@ -99,12 +103,22 @@ class SLAPolicy(_Revised):
         Principal, verbose_name=_("principal"), on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     to_assign_minutes = models.PositiveIntegerField(
-        _("opened to assigned (minutes)"), null=True, blank=True, help_text=_("Until somebody first has it.")
+        _("opened to assigned (minutes)"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LONGEST_MINUTES)],
+        help_text=_("Until somebody first has it."),
     )
     assigned_to_resolve_minutes = models.PositiveIntegerField(
-        _("assigned to ended (minutes)"), null=True, blank=True, help_text=_("Begins anew with each assignment.")
+        _("assigned to ended (minutes)"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(LONGEST_MINUTES)],
+        help_text=_("Begins anew with each assignment."),
     )
-    to_resolve_minutes = models.PositiveIntegerField(_("opened to ended (minutes)"), null=True, blank=True)
+    to_resolve_minutes = models.PositiveIntegerField(
+        _("opened to ended (minutes)"), null=True, blank=True, validators=[MaxValueValidator(LONGEST_MINUTES)]
+    )
     calendar = models.ForeignKey(
         BusinessCalendar,
         verbose_name=_("calendar"),
@@ -164,6 +178,7 @@ class SLAStep(_Revised):
         _("at percent of the target"),
         null=True,
         blank=True,
+        validators=[MaxValueValidator(1_000)],
         help_text=_("100 is the deadline; 150 half as much later."),
     )
     offset_minutes = models.IntegerField(

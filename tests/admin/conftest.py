@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from tasks_app.actors import Actor
 from tasks_app.models import HumanTask, User
 
 ClientFor = Callable[[str], Client]
@@ -36,6 +37,11 @@ def press(client_for: ClientFor) -> Press:
         return client_for(username).post(url, sent)
 
     return send
+
+
+@pytest.fixture
+def actors(ana: Actor, sam: Actor, bot: Actor, root: Actor) -> dict[str, Actor]:
+    return {"ana": ana, "sam": sam, "bot": bot, "root": root}
 
 
 def text_of(response: Any) -> str:

@@ -210,3 +210,13 @@ def test_it_never_counts_the_audit_log(make_task: NewTaskFactory, client_for: Cl
         page = client.get("/admin/auditlog/logentry/", {"q": task.pk})
     assert task.pk in text_of(page)
     assert not any("COUNT(" in q["sql"] and "auditlog" in q["sql"] for q in captured.captured_queries)
+
+
+def test_a_member_that_cannot_be_one_is_said_beside_the_field(people: dict[str, User]) -> None:
+    """Django looks up whatever was chosen when it shows the form again, and falls over what is no number."""
+    client = administrator()
+    url = "/admin/tasks_app/team/creative-review/change/"
+    sent = {**form_values(client.get(url)), "memberships-0-user": "x"}
+    answer: Any = client.post(url, sent)
+    assert answer.status_code == 200
+    assert "user" in answer.context["inline_admin_formsets"][0].formset.errors[0]
