@@ -62,6 +62,12 @@ def test_its_dashboard_is_what_the_builder_writes() -> None:
     assert build.dashboard() == DASHBOARD
 
 
+def test_its_panels_are_listed_with_their_queries() -> None:
+    listed = re.findall(r"^\| (.+) \| `(.+)` \|$", (DEPLOY.parent / "docs" / "metrics.md").read_text(), re.MULTILINE)
+    asked = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    assert [pair for pair in listed if "hitl_" in pair[1] and "|" not in pair[0]] == asked
+
+
 def test_it_evaluates_every_expression(scrape: str, tmp_path: Path) -> None:
     """With promtool: each expression over the scraped samples gives an answer, and each rule is one it accepts."""
     promtool = shutil.which("promtool")

@@ -1,6 +1,7 @@
 """A kept connection that has died is noticed before it is used, without asking it before every request."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -102,3 +103,14 @@ def test_it_gives_a_key_one_index(db: None) -> None:
         cursor.execute("SET enable_seqscan = off")
         cursor.execute("EXPLAIN SELECT 1 FROM tasks_app_humantask WHERE task_id LIKE 'task_01%'")
         assert "tasks_app_humantask_pkey" in str(cursor.fetchall())
+
+
+def test_it_reads_moments_in_utc_to_the_microsecond(kept: Any) -> None:
+    moments = ["2026-03-29 01:30:00.000001+02", "1999-12-31 23:59:59-05"]
+    with kept.cursor() as cursor:
+        cursor.execute("SELECT unnest(%s::timestamptz[])", [moments])
+        found = [moment for (moment,) in cursor.fetchall()]
+        assert [moment.tzinfo for moment in found] == [UTC, UTC]
+        assert found == [datetime.fromisoformat(moment) for moment in moments]
+        cursor.execute("SELECT %s::timestamptz", [found[0]])
+        assert cursor.fetchone() == (found[0],)
