@@ -4,7 +4,8 @@ Django's own way sets each of fifty columns through a descriptor, looks every na
 sends signals that nobody here hears: for a task that took five times as long as this.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import cache
 from typing import Any, Self
 
 from django.db import models
@@ -34,6 +35,21 @@ class PlainRow(models.Model):
         row.__dict__.update(columns)
         return row
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every column (attribute name) with what it holds in a new row that says nothing of it."""
+        fixed, made = _defaults(cls)
+        return {**fixed, **{name: make() for name, make in made}}
+
     def knows(self, **related: models.Model | None) -> None:
         """Take over rows that its own keys name, without asking whether they fit."""
         self._state.fields_cache.update(related)
+
+
+@cache
+def _defaults(model: type[PlainRow]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """Values that rows may share, and how those are made that they may not."""
+    fields = model._meta.concrete_fields
+    made = [(field.attname, field.default) for field in fields if field.has_default() and callable(field.default)]
+    fixed = {field.attname: field.get_default() for field in fields}
+    return fixed, made

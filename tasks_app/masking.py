@@ -28,6 +28,12 @@ _ROUNDS = 12
 # A long one as often as this many characters allow, at least twice: its cost stays that of a few readings.
 _READ_AT_MOST = 3_000_000
 _NO_HINT = Hint()
+# The vocabulary of the adapters: their keys and words come again with every task. Remembered are short texts without a
+# digit in which nothing was found, and whether personal data was looked for; without digits no hint has a say.
+_PLAIN_LENGTH = 60
+_MOST_PLAIN = 10_000
+_DIGIT = re.compile(r"\d")
+_plain: set[tuple[str, bool]] = set()
 _SCHEME_WORDS = frozenset({"", "bearer", "basic", "token", "apikey", "key", "digest"})
 
 
@@ -188,8 +194,9 @@ class _Run:
         return value if masked == digits else masked
 
     def text(self, text: str, hint: Hint, *, personal: bool) -> str:
-        if len(text) < 5:
+        if len(text) < 5 or (text, personal) in _plain:
             return text
+        given = text
         for _ in range(min(_ROUNDS, max(2, _READ_AT_MOST // len(text)))):
             before = text
             for find in credentials.detectors_for(text):
@@ -199,6 +206,10 @@ class _Run:
                     text = self._cut(text, look(text, hint, self._lookups))
             if text == before:
                 break
+        if text == given and len(text) <= _PLAIN_LENGTH and not _DIGIT.search(text):
+            if len(_plain) >= _MOST_PLAIN:
+                _plain.clear()
+            _plain.add((text, personal))
         return text
 
     def _cut(self, text: str, hits: Iterable[Hit]) -> str:

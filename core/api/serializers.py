@@ -1,5 +1,6 @@
 """Serializers that refuse what they do not know, so that a misspelt or forbidden field is never silently dropped."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -9,9 +10,11 @@ from django.http import QueryDict
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from core.api.parser import shown
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # A body may hold tens of thousands of keys; an answer names the first few.
 _NAMED_AT_MOST = 20
 
@@ -25,6 +28,14 @@ class MomentField(serializers.DateTimeField):
         if timezone.is_naive(value):
             self.fail("no_offset")
         return super().enforce_timezone(value)
+
+
+class NoSurrogates(ProhibitSurrogateCharactersValidator):
+    """The same refusal by one search: its base looks at every character, which was a third of checking a body."""
+
+    def __call__(self, value: Any) -> None:
+        if _SURROGATE.search(str(value)):
+            super().__call__(value)
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -44,6 +55,14 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise serializers.ValidationError(errors)
         return value
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        for field in fields.values():
+            if isinstance(field, serializers.CharField):
+                checks = field.validators
+                field.validators = [NoSurrogates() if type(one) is NoSurrogates.__base__ else one for one in checks]
+        return fields
 
     def names(self) -> list[str]:
         """The fields that a caller may send."""

@@ -233,24 +233,29 @@ def _prepare(
         },
         safe_fields=frozenset(kind.safe_fields),
     )
-    task = HumanTask(
-        task_type=kind,
-        principal=principal,
-        adapter_name=new.adapter_name,
-        priority=priority,
-        team=_teams.get((kind.pk, principal.pk), kind) if lookups.has_specific_teams(kind.pk) else kind.default_team,
-        requested_by=actor.user,
-        follows=_followed(new, actor),
-        created_at=now,
-        updated_at=now,
-        last_seen_at=now,
-        due_by=due_by,
-        due_is_explicit=due_by is not None,
-        sla_priority=priority,
-        value_at_risk=_value_at_risk(new.context_data),
-        dedup_key=dedup_key,
+    team = _teams.get((kind.pk, principal.pk), kind) if lookups.has_specific_teams(kind.pk) else kind.default_team
+    followed = _followed(new, actor)
+    columns = {
+        **HumanTask.defaults(),
+        "task_type_id": kind.pk,
+        "principal_id": principal.pk,
+        "adapter_name": new.adapter_name,
+        "priority": priority,
+        "team_id": team.pk,
+        "requested_by_id": actor.user.pk,
+        "follows_id": None if followed is None else followed.pk,
+        "created_at": now,
+        "updated_at": now,
+        "last_seen_at": now,
+        "due_by": due_by,
+        "due_is_explicit": due_by is not None,
+        "sla_priority": priority,
+        "value_at_risk": _value_at_risk(new.context_data),
+        "dedup_key": dedup_key,
         **masked.values,
-    )
+    }
+    task = HumanTask.of_columns(columns.items())
+    task.knows(task_type=kind, principal=principal, team=team, requested_by=actor.user, follows=followed)
     task.similarity_key = similarity_key(task)
     policies.apply(task)
     schedule(task, now=now)

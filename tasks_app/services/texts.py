@@ -14,6 +14,8 @@ from tasks_app.services.rhythm import Change
 
 def seal_originals(originals: Mapping[str, Mapping[str, str]], now: datetime) -> None:
     """Keep what masking cut out of tasks, by task, encrypted; nothing is written where nothing was cut out."""
+    if not any(originals.values()):
+        return
     SealedDetail.objects.bulk_create(
         SealedDetail(
             task_id=task_id,
