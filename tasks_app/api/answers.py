@@ -13,7 +13,7 @@ from django.db.models import BooleanField, Case, CharField, DateTimeField, F, Q,
 from django.db.models.functions import NullIf
 
 from core import prepared
-from core.json_rows import FrozenJSON, JSONText, MomentText, made_by_database
+from core.json_rows import FrozenJSON, JSONText, MomentText, PlainText, made_by_database
 from tasks_app.actors import Actor
 from tasks_app.api.serializers import (
     EVENT_COLUMNS,
@@ -39,19 +39,22 @@ _MOMENTS: Final = {field.name for field in HumanTask._meta.concrete_fields if is
 def task_line(now: datetime) -> JSONText:
     """The answer for a task: the twin of `task_out`."""
     columns: dict[str, Any] = {name: MomentText(F(name)) if name in _MOMENTS else F(name) for name in PLAIN_COLUMNS}
+    columns |= {name: PlainText(F(name)) for name in ("task_id", "status")}
     columns |= {name: F(f"{name}__username") for name in PEOPLE}
     columns |= {
         "task_type": F("task_type_id"),
         "principal_id": F("principal_id"),
         "team": F("team_id"),
-        "follows": F("follows_id"),
-        "priority": _case("priority", {priority.value: priority.slug for priority in Priority}),
-        "resolution": NullIf(F("resolution"), Value("")),
-        "awaiting": Case(
-            When(completed_at__isnull=False, then=None),
-            When(stage=2, then=Value("second_decision")),
-            default=Value("decision"),
-            output_field=CharField(),
+        "follows": PlainText(F("follows_id")),
+        "priority": PlainText(_case("priority", {priority.value: priority.slug for priority in Priority})),
+        "resolution": PlainText(NullIf(F("resolution"), Value(""))),
+        "awaiting": PlainText(
+            Case(
+                When(completed_at__isnull=False, then=None),
+                When(stage=2, then=Value("second_decision")),
+                default=Value("decision"),
+                output_field=CharField(),
+            )
         ),
         "is_overdue": Case(
             When(Q(completed_at__isnull=True, due_by__lt=now), then=True), default=False, output_field=BooleanField()
@@ -65,6 +68,9 @@ def _case(column: str, names: dict[int, str]) -> Case:
     return Case(*whens, output_field=CharField())
 
 
+_OUR_WORDS: Final = frozenset({"event_id", "task_id", "type", "from_status", "to_status"})
+
+
 def event_line(prefix: str = "", **more: F) -> JSONText:
     """The answer for an event: the twin of `event_out`, and of its neighbours in `more`."""
     columns: dict[str, Any] = {}
@@ -72,6 +78,8 @@ def event_line(prefix: str = "", **more: F) -> JSONText:
         column: Any = F(f"{prefix}{name}")
         if name == "at":
             column = MomentText(column)
+        elif name in _OUR_WORDS:
+            column = PlainText(column)
         elif name == "snapshot":
             column = FrozenJSON(column)
         columns[name.removesuffix("__username")] = column
