@@ -26,6 +26,7 @@ def _networks(entries: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(entry, strict=False) for entry in entries)
 
 
+@lru_cache(maxsize=1_024)
 def _address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text.strip())

@@ -72,11 +72,11 @@ def remembered(key: Hashable, now: datetime, count: Callable[[], tuple[T, dateti
     return answer
 
 
-def open_counts(key: Hashable, tasks: TaskQuerySet, now: datetime) -> dict[str, int]:
-    """`total_count` and `overdue_count` of `tasks`: open ones, by a filter that `key` names and no moment changes."""
+def open_counts(key: Hashable, tasks: Callable[[], TaskQuerySet], now: datetime) -> dict[str, int]:
+    """`total_count` and `overdue_count` of `tasks()`: open ones, by a filter that `key` names and no moment changes."""
 
     def count() -> tuple[dict[str, int], datetime]:
-        found = tasks.aggregate(**_counted(now), until=Min("due_by", filter=Q(due_by__gte=now)))
+        found = tasks().aggregate(**_counted(now), until=Min("due_by", filter=Q(due_by__gte=now)))
         until = found.pop("until") or NEVER
         return found, until
 

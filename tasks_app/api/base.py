@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 
 from django.utils.translation import gettext as _
 from rest_framework import status
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core import clock
-from core.api import ProblemSerializer, StrictSerializer
+from core.api import JSONRenderer, ProblemSerializer, StrictSerializer
 from tasks_app.actors import Actor
 from tasks_app.api.actors import actor_of
 from tasks_app.api.serializers import task_out, task_row
@@ -29,6 +30,11 @@ def _validator(serializer: type[S]) -> S:
     return serializer()
 
 
+@cache
+def _renderer() -> JSONRenderer:
+    return JSONRenderer()
+
+
 def problems(*codes: int) -> dict[int, type[ProblemSerializer]]:
     """The error answers of an operation, for the OpenAPI document."""
     return dict.fromkeys((401, *codes), ProblemSerializer)
@@ -41,9 +47,19 @@ class TaskView(APIView):
     def actor(self) -> Actor:
         return actor_of(self.request)
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """Whoever takes anything gets JSON, without each renderer being asked: nearly all callers say no more."""
+        if request.META.get("HTTP_ACCEPT", "*/*") == "*/*":
+            return _renderer(), _renderer().media_type or ""
+        return super().perform_content_negotiation(request, force)
+
     def read(self, serializer: type[S], request: Request) -> dict[str, Any]:
         """The validated body."""
         return dict(_validator(serializer).run_validation(request.data))
+
+    def asked(self, query: type[S], request: Request) -> dict[str, Any]:
+        """The validated query parameters."""
+        return dict(_validator(query).run_validation(request.query_params))
 
     def seen_version(self, request: Request) -> int | None:
         """The version in `If-Match`, or None where the caller does not ask."""

@@ -52,8 +52,9 @@ class PendingQuery(StrictQuery):
         required=False, default=True, help_text="false leaves overdue tasks out."
     )
 
-    def apply(self, tasks: TaskQuerySet, now: datetime) -> TaskQuerySet:
-        values: dict[str, Any] = dict(self.validated_data)
+    @staticmethod
+    def apply(tasks: TaskQuerySet, asked: dict[str, Any], now: datetime) -> TaskQuerySet:
+        values = dict(asked)
         overdue, include_overdue = values.pop("overdue", None), values.pop("include_overdue")
         if not include_overdue and overdue is None:
             overdue = False

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,8 +44,11 @@ from tasks_app.api.views import CHANGE_PROBLEMS, IDEMPOTENCY, open_task, open_ta
 from tasks_app.counts import counted, open_counts
 from tasks_app.exceptions import TaskNotFound
 from tasks_app.models import EventOutbox, HumanTask, Scope, TaskEvent
-from tasks_app.models.task import DUE_OR_NEVER, TaskQuerySet
+from tasks_app.models.task import NEVER, TaskQuerySet
 from tasks_app.permissions import can_create, visible_to
+
+# As in the index task_open_priority.
+DUE_OR_NEVER: Final = Coalesce(F("due_by"), prepared.FixedMoment(NEVER))
 
 
 def may_create_again(actor: Actor, answer: dict[str, Any]) -> bool:
@@ -147,14 +151,15 @@ class PendingTasks(TaskView):
     )
     def get(self, request: Request) -> Response:
         """Your open tasks: highest priority first, then by due time. With the number of all and of overdue ones."""
-        query = PendingQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
+        asked = self.asked(PendingQuery, request)
         pages, now, actor = PendingOrder(), clock.now(), self.actor
-        asked = query.validated_data
         key = ("pending", sight(actor), tuple(sorted(asked.items())))
 
+        def shown(moment: datetime) -> TaskQuerySet:
+            return PendingQuery.apply(selectors.open_tasks(actor), asked, moment)
+
         def tasks(moment: datetime) -> TaskQuerySet:
-            return query.apply(selectors.open_tasks(actor), moment).annotate(due_or_never=DUE_OR_NEVER)
+            return shown(moment).annotate(due_or_never=DUE_OR_NEVER)
 
         if made_by_database() and pages.is_first(request):
             limit = pages.limit(request) + 1
@@ -162,9 +167,8 @@ class PendingTasks(TaskView):
             rows = pages.first_page(found, request)
         else:
             rows = pages.paginate_queryset(task_rows(tasks(now), now, "priority", "due_or_never", "task_id"), request)
-        shown = query.apply(selectors.open_tasks(actor), now)
         by_due = "overdue" in asked or not asked["include_overdue"]
-        counts = counted(shown, now) if by_due else open_counts(key, shown, now)
+        counts = counted(shown(now), now) if by_due else open_counts(key, lambda: shown(now), now)
         return pages.get_paginated_response(task_answers(rows, now), counts)
 
 
@@ -179,7 +183,7 @@ class Timeline(TaskView):
         """What happened to one task, in order."""
         if not selectors.visible_tasks(self.actor).filter(pk=task_id).exists():
             raise TaskNotFound
-        PageQuery(data=request.query_params).is_valid(raise_exception=True)
+        self.asked(PageQuery, request)
         pages = BySequence()
         rows = pages.paginate_queryset(event_rows(TaskEvent.objects.filter(task_id=task_id)), request)
         return pages.get_paginated_response(event_answers(rows))
@@ -198,9 +202,8 @@ class Feed(TaskView):
         Ask again with `after` = the last position that you have. Events appear within seconds of their commit, once
         the worker has given them a position; positions are never filled in behind one that you have seen.
         """
-        query = FeedQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        after, limit = query.validated_data["after"], query.validated_data["limit"]
+        asked = self.asked(FeedQuery, request)
+        after, limit = asked["after"], asked["limit"]
         actor = self.actor
 
         def events(begin: int) -> QuerySet[EventOutbox]:
@@ -224,12 +227,12 @@ class Feed(TaskView):
     ) -> tuple[list[int], Answer | list[Answer]]:
         """The positions of one event more than the page holds, and the page."""
         if made_by_database():
-            line = event_line("event__", position=F("position"))
-            found = prepared.rows(
-                ("feed", sight(self.actor), limit),
-                lambda: events(prepared.NUMBER).annotate(line=line).values_list("position", "line")[: limit + 1],
-                number=after,
-            )
+
+            def lines() -> QuerySet[EventOutbox, Any]:
+                line = event_line("event__", position=F("position"))
+                return events(prepared.NUMBER).annotate(line=line).values_list("position", "line")[: limit + 1]
+
+            found = prepared.rows(("feed", sight(self.actor), limit), lines, number=after)
             return [position for position, _line in found], joined(line for _position, line in found[:limit])
         columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
         rows = list(events(after).values(*columns)[: limit + 1])

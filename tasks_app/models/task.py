@@ -29,7 +29,7 @@ IS_OPEN: Final = Q(completed_at__isnull=True)
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 # After a hold nobody is surprised by an escalation that had been waiting: timers leave the task alone this long.
 QUIET_AFTER_HOLD: Final = timedelta(minutes=15)
-DUE_OR_NEVER: Final = Coalesce(F("due_by"), Value(NEVER))
+_DUE_OR_NEVER: Final = Coalesce(F("due_by"), Value(NEVER))
 
 # What matters next: escalated first, then the latest moment to begin, then priority, then age (ids sort by time).
 QUEUE_ORDER: Final = ("-escalation_level", "start_by", "-priority", "task_id")
@@ -234,7 +234,7 @@ class HumanTask(Holding, ProtectedStatus):
             models.Index(*_queue("task_type", "principal"), condition=IS_OPEN, name="task_open_type"),
             models.Index(*_queue("assigned_to"), condition=IS_OPEN, name="task_open_assignee"),
             models.Index(
-                F("priority").desc(), DUE_OR_NEVER, F("task_id"), condition=IS_OPEN, name="task_open_priority"
+                F("priority").desc(), _DUE_OR_NEVER, F("task_id"), condition=IS_OPEN, name="task_open_priority"
             ),
             # With what decides who sees a task, so that the counts of a list need no row (tasks_app/counts.py).
             models.Index(

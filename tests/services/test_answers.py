@@ -107,7 +107,7 @@ def test_a_remembered_query_keeps_actors_apart(tasks: list[HumanTask], people: d
 
 
 def counted(actor: Actor) -> dict[str, int]:
-    return counts.open_counts(("test", sight(actor)), selectors.open_tasks(actor), clock.now())
+    return counts.open_counts(("test", sight(actor)), lambda: selectors.open_tasks(actor), clock.now())
 
 
 @pytest.fixture
