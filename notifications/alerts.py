@@ -7,6 +7,7 @@ happens (what notices without any job is the home page, /readyz and /metrics).
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,14 +137,16 @@ def _unknown(rule: AlertRule) -> Any:
     return ~Exists(Alert.objects.filter(rule=rule, subject=OuterRef("pk"), closed_at__isnull=True))
 
 
-class _TaskWatcher:
+class _TaskWatcher(ABC):
     """Rules about single tasks: one alert for each."""
 
+    @abstractmethod
     def tasks(self, rule: AlertRule, now: datetime) -> QuerySet[HumanTask]:
-        raise NotImplementedError
+        """Those for which the rule holds, by index."""
 
+    @abstractmethod
     def words(self, task: HumanTask) -> str:
-        raise NotImplementedError
+        """What the alert says of one of them."""
 
     def begun(self, rule: AlertRule, now: datetime) -> Iterable[Finding]:
         found = self.tasks(rule, now).filter(_unknown(rule)).select_related("task_type", "principal")
@@ -247,12 +250,12 @@ class FailingEndpoint:
         return Endpoint.objects.present().filter(long_enough | gave_up)
 
 
-class _OneThing:
+class _OneThing(ABC):
     """Rules about the system as a whole: one alert at most."""
 
+    @abstractmethod
     def text(self, rule: AlertRule, now: datetime) -> str:
         """What is wrong; empty: nothing."""
-        raise NotImplementedError
 
     def begun(self, rule: AlertRule, now: datetime) -> Iterable[Finding]:
         text = self.text(rule, now)

@@ -11,11 +11,10 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
-        from notifications import checks, jobs, metrics, models, notices  # noqa: F401  (checks registers itself)
-        from notifications.admin.base import administers
+        from notifications import checks, jobs, metrics, models, notices, selectors  # noqa: F401  (checks registers itself)
+        from notifications.admin.base import administers, sees_alerts
         from tasks_app import metrics as task_metrics
         from tasks_app import registries, wakeup
-        from tasks_app.admin.actors import oversees
         from tasks_app.admin.home import register_card
         from tasks_app.admin.site import Link, register_link
 
@@ -26,9 +25,10 @@ class NotificationsConfig(AppConfig):
         register_card(notices.silence_card)
         register_card(notices.alerts_card)
         registries.register_task_note(notices.undelivered_notes)
+        registries.register_channels(selectors.channels_to_name)
         register_link(Link(_("My notifications"), "notifications", "console-my-notifications", section="own"))
         register_link(
-            Link(_("Alerts"), "notification_important", "notifications_alert_changelist", oversees, "messages")
+            Link(_("Alerts"), "notification_important", "notifications_alert_changelist", sees_alerts, "messages")
         )
         register_link(Link(_("Alert rules"), "rule", "notifications_alertrule_changelist", administers, "messages"))
         register_link(Link(_("Channels"), "forum", "notifications_channel_changelist", administers, "messages"))

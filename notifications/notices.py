@@ -65,8 +65,8 @@ def silence_card(actor: Actor) -> Card | None:
 
 
 def alerts_card(actor: Actor) -> Card | None:
-    """For those who oversee: the open alerts."""
-    count = selectors.count_open_alerts() if actor.is_person and actor.grants.sees_everything else 0
+    """For those who oversee: the open alerts; for leads those about tasks of which they are a lead."""
+    count = selectors.count_open_alerts(actor)
     if not count:
         return None
     figure = f"{count - 1}+" if count == selectors.COUNTED_TO else str(count)

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Min, Q
+from django.db.models import Min, Q, QuerySet
 
-from notifications.models import Alert, Delivery, Endpoint
+from notifications.models import Alert, Channel, Delivery, Endpoint
 from notifications.models import DeliveryQuerySet as Deliveries
 from notifications.models import EndpointQuerySet as Endpoints
-from tasks_app.models import EventOutbox
+from tasks_app.actors import Actor
+from tasks_app.models import EventOutbox, HumanTask
+from tasks_app.permissions import led_by
 
 COUNTED_TO: Final = 100
 """A figure for people says '99+' beyond this, and costs the same however bad things are."""
@@ -34,9 +36,27 @@ def count_undelivered_outcomes() -> int:
     return len(Delivery.objects.undelivered_outcomes().values_list("pk", flat=True)[:COUNTED_TO])
 
 
-def count_open_alerts() -> int:
-    """How many alerts are open, counted to `COUNTED_TO`."""
-    return len(Alert.objects.filter(closed_at__isnull=True).order_by().values_list("pk", flat=True)[:COUNTED_TO])
+def count_open_alerts(actor: Actor) -> int:
+    """How many alerts in the actor's sight are open, counted to `COUNTED_TO`."""
+    return len(alerts_in_sight(actor).filter(closed_at__isnull=True).order_by().values_list("pk")[:COUNTED_TO])
+
+
+def channels_to_name() -> list[str]:
+    """The channels that a step of a deadline policy may name: those of teams and of the operator, no person's own."""
+    present = Channel.objects.filter(endpoint__removed_at__isnull=True, person__isnull=True)
+    return list(present.values_list("slug", flat=True))
+
+
+def alerts_in_sight(actor: Actor) -> QuerySet[Alert]:
+    """All alerts for those who oversee; for leads those about tasks of which they are a lead; else none."""
+    if not actor.is_person:
+        return Alert.objects.none()
+    if actor.grants.sees_everything:
+        return Alert.objects.all()
+    if not actor.grants.led:
+        return Alert.objects.none()
+    led = HumanTask.objects.filter(led_by(actor))
+    return Alert.objects.filter(task_id__in=led.values("pk")).exclude(task_id="")
 
 
 def troubled_endpoints() -> Endpoints:

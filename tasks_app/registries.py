@@ -1,6 +1,6 @@
-"""What the task page shows of the domain's neighbours. `notifications` fills this in `AppConfig.ready`.
+"""What the domain asks of its neighbours. `notifications` fills this in `AppConfig.ready`.
 
-Each entry is asked at every view of a task, so it costs one indexed query at most.
+Notes are asked for at every view of a task, so each costs one indexed query at most.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,3 +31,18 @@ def register_task_note(make: NoteMaker) -> None:
 def notes_on(task: HumanTask, actor: Actor) -> list[Note]:
     """The notes on one task for this person."""
     return [note for make in _notes for note in make(task, actor)]
+
+
+ChannelSource = Callable[[], Sequence[str]]
+_channels: list[ChannelSource] = []
+
+
+def register_channels(source: ChannelSource) -> None:
+    """Ask `source` for the slugs of channels that a step of a deadline policy may name."""
+    if source not in _channels:
+        _channels.append(source)
+
+
+def known_channels() -> list[str]:
+    """The slugs that a step may name, by name."""
+    return sorted({slug for source in _channels for slug in source()})

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from core import clock
+from notifications.models import Channel, Endpoint
 from tasks_app.actors import Actor
 from tasks_app.models import HumanTask, Principal, Scope, Team, TeamMembership, User
 from tasks_app.models.access import default_scopes
@@ -92,6 +94,12 @@ def eve(people: dict[str, User]) -> Actor:
 def worker_bot(people: dict[str, User]) -> Actor:
     """bot with a token that may also record people's decisions."""
     return adapter(people["bot"], "acme_corp", scopes=[*default_scopes(), Scope.WORK])
+
+
+def channel(slug: str) -> Channel:
+    """A channel of the operator by this slug; nothing is sent to it in tests that do not drain."""
+    endpoint = Endpoint.objects.create(url=f"mailto:{slug}@agency.example", created_at=clock.now())
+    return Channel.objects.create(slug=slug, name=slug, endpoint=endpoint)
 
 
 NewTaskFactory = Callable[..., HumanTask]

@@ -1,4 +1,4 @@
-"""Alerts in the console: the rules for administrators, the episodes for whoever oversees."""
+"""Alerts in the console: the rules for administrators, the episodes for whoever oversees, and leads."""
 
 from typing import Any
 
@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy
 from unfold.paginator import InfinitePaginator
 
 from core import clock
-from notifications.admin.base import AdministratorsAdmin, administers
+from notifications import selectors
+from notifications.admin.base import AdministratorsAdmin, administers, sees_alerts
 from notifications.models import Alert, AlertRule, Channel
-from tasks_app.admin.actors import oversees
+from tasks_app.admin.actors import actor_of
 from tasks_app.admin.base import CatalogAdmin, labelled
 from tasks_app.admin.texts import ago, span
 from tasks_app.links import task_url
@@ -103,10 +104,10 @@ class AlertAdmin(CatalogAdmin):
     sortable_by = ()
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return oversees(request)
+        return sees_alerts(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return oversees(request)
+        return sees_alerts(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -115,8 +116,8 @@ class AlertAdmin(CatalogAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        alerts: QuerySet[Alert] = super().get_queryset(request).prefetch_related("deliveries__endpoint")
-        return alerts
+        alerts = selectors.alerts_in_sight(actor_of(request)).order_by(*self.ordering)
+        return alerts.prefetch_related("deliveries__endpoint")
 
     @admin.display(description=gettext_lazy("What"))
     def what(self, alert: Alert) -> str | SafeString:

@@ -7,13 +7,18 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseNotAllowed
 
 from notifications.services import manages_all
-from tasks_app.admin.actors import actor_of, works_here
+from tasks_app.admin.actors import actor_of, oversees, works_here
 from tasks_app.admin.base import CatalogAdmin
 
 
 def administers(request: HttpRequest) -> bool:
     """Administrators who may enter the console."""
     return works_here(request) and manages_all(actor_of(request))
+
+
+def sees_alerts(request: HttpRequest) -> bool:
+    """Those who oversee, and leads: of the tasks that they lead."""
+    return works_here(request) and (oversees(request) or bool(actor_of(request).grants.led))
 
 
 def refuse_get(request: HttpRequest) -> HttpResponseNotAllowed | None:

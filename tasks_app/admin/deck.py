@@ -127,7 +127,7 @@ def card_html(request: HttpRequest, task: HumanTask, *, failed: ActionForm | Non
         "subject": task_page.subject_of(task),
         "priority": priority_label(task.priority),
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
-        "facts": task_page._facts(task, now),
+        "facts": task_page.facts_of(task, now),
         "creative": creative_of(task, actor),
         "sent": sent_by_adapter(task.context_data),
         "explained": explain(task.error_detail, task.context_data.get("http_status")),

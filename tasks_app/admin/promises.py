@@ -18,8 +18,10 @@ from tasks_app import reasons, services
 from tasks_app.actors import system_actor
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.base import CatalogAdmin
+from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, SLAPolicy, SLAStep
 from tasks_app.services import StepSpec
+from tasks_app.services.policies import check_channel
 from tasks_app.sla import policies
 from tasks_app.sla.explain import duration
 from tasks_app.sla.preview import Preview, preview_policy
@@ -116,6 +118,16 @@ class PreviewedAdmin(CatalogAdmin):
 
 class StepFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # not generic at run time
     """Steps as an administrator gives them; the service makes new versions of those that differ."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            values = getattr(form, "cleaned_data", {})
+            if form.has_changed() and values.get("action") == SLAStep.Action.NOTIFY and values.get("channel"):
+                try:
+                    check_channel(values["channel"])
+                except InvalidInput as error:
+                    form.add_error("channel", error.message)
 
     def specs(self) -> list[StepSpec]:
         kept = [form for form in self.forms if form.has_changed() or form.instance.pk]

@@ -115,7 +115,7 @@ def render_task(
         "status": status_label(task.status, task.resolution, is_deciding=task.staged_until is not None),
         "time_left": time_left(task.due_by, now, ended_at=task.completed_at),
         "standing": standing_of(task, actor, now),
-        "facts": _facts(task, now),
+        "facts": facts_of(task, now),
         "clock": clock_card(task, now),
         "creative": creative_of(task, actor),
         "sent": sent_by_adapter(task.context_data),
@@ -212,7 +212,7 @@ def standing_of(task: HumanTask, actor: Actor, now: datetime) -> str:
     }
 
 
-def _facts(task: HumanTask, now: datetime) -> list[Fact]:
+def facts_of(task: HumanTask, now: datetime) -> list[Fact]:
     """The ids and names around the task; empty ones are left out."""
     facts = [
         Fact(_("Principal"), str(task.principal)),

@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from core import clock
-from tasks_app import reasons
+from tasks_app import reasons, registries
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep, Team
@@ -94,9 +94,22 @@ def _replace_steps(policy: SLAPolicy, specs: Sequence[StepSpec]) -> None:
             step.key, step.version = old.key, old.version + 1
             _retire(old)
         _check(step, "steps")
+        if spec.action == SLAStep.Action.NOTIFY:
+            check_channel(spec.channel)
         step.save()
     for left_out in current.values():
         _retire(left_out)
+
+
+def check_channel(slug: str) -> None:
+    """Raise InvalidInput where no channel has this slug: the step would tell nobody, and nobody would notice."""
+    known = registries.known_channels()
+    if slug in known:
+        return
+    if known:
+        said = _("There is no channel '%(slug)s'. Channels are: %(known)s.")
+        raise InvalidInput("steps", said % {"slug": slug, "known": ", ".join(known[:20])})
+    raise InvalidInput("steps", _("There is no channel '%(slug)s', nor any other: make one first.") % {"slug": slug})
 
 
 def _spec_of(step: SLAStep) -> StepSpec:

@@ -1,5 +1,6 @@
 """Policies and calendars in the console: preview before saving, versions of steps, words in the timelines, who may."""
 
+import html
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,14 +12,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from core import clock
+from notifications.models import Endpoint
 from tasks_app.actors import Actor, system_actor
 from tasks_app.admin.months import month_of
+from tasks_app.exceptions import InvalidInput
 from tasks_app.models import BusinessCalendar, SLAPolicy, SLAStep, TaskEvent, User
 from tasks_app.services import StepSpec, apply_changes, claim_task, save_policy
 from tasks_app.sla.calendars import Calendar
 from tests.admin.conftest import ClientFor, text_of
 from tests.admin.test_catalog import form_values
-from tests.cast import NewTaskFactory, person
+from tests.cast import NewTaskFactory, channel, person
 from tests.services.test_sla_policies import office
 
 POLICIES = "/admin/tasks_app/slapolicy/"
@@ -114,6 +117,26 @@ def test_it_says_what_is_wrong_with_a_policy(admin: Client, wrong: dict[str, str
     assert page.status_code == 200
     assert said in text_of(page)
     assert not SLAPolicy.objects.exists()
+
+
+def test_it_refuses_a_channel_that_does_not_exist(admin: Client) -> None:
+    """Such a step would tell nobody, and nobody would notice."""
+    wrong = {**NEW, "steps-0-action": "notify", "steps-0-channel": "opps", "_confirmed": "1"}
+    page = admin.post(f"{POLICIES}add/", wrong)
+    assert "There is no channel 'opps', nor any other: make one first." in html.unescape(text_of(page))
+    channel("ops"), channel("night")
+    page = admin.post(f"{POLICIES}add/", wrong)
+    assert "There is no channel 'opps'. Channels are: night, ops." in html.unescape(text_of(page))
+    with pytest.raises(InvalidInput, match="Channels are: night, ops"):
+        save_policy(SLAPolicy(name="x", to_resolve_minutes=60), [StepSpec("notify", at_percent=50, channel="opps")])
+    assert not SLAPolicy.objects.exists()
+    assert admin.post(f"{POLICIES}add/", {**wrong, "steps-0-channel": "ops"}).status_code == 302
+    assert SLAStep.objects.get().channel == "ops"
+    # A channel that left later refuses no edit of the rest of its policy.
+    Endpoint.objects.update(removed_at=clock.now())
+    url = f"{POLICIES}{SLAPolicy.objects.get().pk}/change/"
+    assert confirmed(admin, url, {**form_values(admin.get(url)), "name": "Renamed"}).status_code == 302
+    assert SLAPolicy.objects.get().name == "Renamed"
 
 
 def test_leads_see_and_only_administrators_edit(client_for: ClientFor, admin: Client) -> None:

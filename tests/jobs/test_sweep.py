@@ -25,7 +25,7 @@ from tasks_app.services import (
 )
 from tasks_app.services.rhythm import Change
 from tasks_app.sla import policies
-from tests.cast import NewTaskFactory
+from tests.cast import NewTaskFactory, channel
 
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 HASHED: Final = (
@@ -40,6 +40,11 @@ CHAIN = [
     StepSpec("escalate", at_percent=150),
     StepSpec("escalate", at_percent=200),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _channel(db: None) -> None:
+    channel("ops")
 
 
 def promise(steps: list[StepSpec], **fields: object) -> SLAPolicy:

@@ -11,7 +11,7 @@ from tasks_app import timers
 from tasks_app.actors import Actor
 from tasks_app.models import HumanTask, SLAPolicy, TaskEvent
 from tasks_app.services import Decision, StepSpec, claim_task, decide_task, hold_task, save_policy
-from tests.cast import NewTaskFactory
+from tests.cast import NewTaskFactory, channel
 
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES = [field.attname for field in HumanTask._meta.concrete_fields if not field.primary_key]
@@ -64,6 +64,7 @@ def test_it_sweeps_a_batch_to_the_same_end_as_one_by_one(
     make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same tasks and steps twice; the second time every batch is made to fail."""
+    channel("ops")
     steps = [StepSpec("warn", at_percent=50), StepSpec("raise_priority", at_percent=75)]
     steps += [StepSpec("notify", at_percent=100, channel="ops"), StepSpec("escalate", at_percent=100)]
     save_policy(SLAPolicy(name="An hour", to_resolve_minutes=60), steps)
