@@ -23,7 +23,7 @@ from tests.cast import NewTaskFactory
 from tests.watch import Watch
 
 WHY: Final = "because the buyer asked"
-SEEN: Final = {"REMOTE_ADDR": "198.51.100.7", "HTTP_X_CORRELATION_ID": "from-the-browser"}
+SEEN: Final[Any] = {"REMOTE_ADDR": "198.51.100.7", "HTTP_X_CORRELATION_ID": "from-the-browser"}
 
 
 # What changes a task, and what only shows, or keeps something of the reader's own.
@@ -174,7 +174,7 @@ def test_a_decision_that_waited_is_recorded_under_its_person_whoever_carries_it_
     """As it was made: from that address, in that request. What takes it back is a request of its own."""
     task, client = made(make_task, by, actors["ana"], actors["root"]), client_for("ana")
     client.post(f"{QUEUE}deck/act/reject/", {"task": task.pk, "version": task.version, "text": WHY}, **SEEN)
-    elsewhere = {"REMOTE_ADDR": "203.0.113.1", "HTTP_X_CORRELATION_ID": "another-request"}
+    elsewhere: Any = {"REMOTE_ADDR": "203.0.113.1", "HTTP_X_CORRELATION_ID": "another-request"}
     with Watch() as watch, clock.at(clock.now() + timedelta(seconds=0 if by == "undo" else 60)):
         if by == "sweep":
             timers.sweep()
