@@ -36,6 +36,9 @@ TaskRows = QuerySet[HumanTask, Any]
 _MOMENTS: Final = {field.name for field in HumanTask._meta.concrete_fields if isinstance(field, DateTimeField)}
 
 
+_MOMENTS_OF_ORDERS: Final = frozenset({"due_or_never"})
+
+
 def task_line(now: datetime) -> JSONText:
     """The answer for a task: the twin of `task_out`."""
     columns: dict[str, Any] = {name: MomentText(F(name)) if name in _MOMENTS else F(name) for name in PLAIN_COLUMNS}
@@ -95,15 +98,24 @@ def sight(actor: Actor) -> Hashable:
 def task_page(
     key: Hashable, tasks: Callable[[], TaskRows], order: Sequence[str], limit: int, now: datetime
 ) -> list[dict[str, Any]]:
-    """The first `limit` tasks in `order`, as rows with the answer under `line` and the columns of the order."""
+    """The first `limit` tasks in `order`, as rows with the answer under `line` and the columns of the order.
+
+    `limit` is one more than the page has. Moments of the order are read into Python for the last row of the page alone,
+    from which the next cursor is made; in the others they stay text, since reading fifty took a tenth of the page.
+    """
     names = [name.removeprefix("-") for name in order]
 
     def query() -> QuerySet[HumanTask, Any]:
         ordered = tasks().annotate(line=task_line(prepared.NOW)).order_by(*order)
-        return ordered.values_list("line", *names)[:limit]
+        cells = (MomentText(F(name)) if name in _MOMENTS_OF_ORDERS else F(name) for name in names)
+        return ordered.values_list("line", *cells)[:limit]
 
     found = prepared.rows((key, tuple(order), limit), query, now=now)
-    return [dict(zip(("line", *names), row, strict=True)) for row in found]
+    rows = [dict(zip(("line", *names), row, strict=True)) for row in found]
+    if len(rows) == limit:
+        last = rows[limit - 2]
+        last |= {name: datetime.fromisoformat(last[name]) for name in names if name in _MOMENTS_OF_ORDERS}
+    return rows
 
 
 def task_rows(tasks: TaskRows, now: datetime, *names: str) -> TaskRows:

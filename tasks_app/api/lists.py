@@ -233,7 +233,7 @@ class Feed(TaskView):
                 return events(prepared.NUMBER).annotate(line=line).values_list("position", "line")[: limit + 1]
 
             found = prepared.rows(("feed", sight(self.actor), limit), lines, number=after)
-            return [position for position, _line in found], joined(line for _position, line in found[:limit])
+            return [position for position, _line in found], joined([line for _position, line in found[:limit]])
         columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
         rows = list(events(after).values(*columns)[: limit + 1])
         page: list[Answer] = [event_out(row, "event__") | {"position": row["position"]} for row in rows[:limit]]
