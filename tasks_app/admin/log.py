@@ -7,6 +7,7 @@ from auditlog.models import LogEntry
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -63,8 +64,8 @@ class LogEntryAdmin(CatalogAdmin):
         return rows.defer("serialized_data")
 
     @admin.display(description=_("When"))
-    def at(self, entry: Any) -> Any:
-        return entry.timestamp
+    def at(self, entry: Any) -> str:
+        return f"{timezone.localtime(entry.timestamp):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description=_("About"))
     def about(self, entry: Any) -> str:

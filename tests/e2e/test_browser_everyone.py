@@ -13,8 +13,15 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tasks_app import tokens
 from tasks_app.actors import Actor
-from tasks_app.models import Phrase, Team
-from tasks_app.services import claim_task, comment_on_task
+from tasks_app.models import BusinessCalendar, Phrase, SLAPolicy, Team
+from tasks_app.services import (
+    Decision,
+    claim_task,
+    comment_on_task,
+    decide_task,
+    save_calendar,
+    save_policy,
+)
 from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_review import QUEUE, choose, sign_in
 
@@ -41,6 +48,31 @@ def pages(task: str, ana: int, token: int) -> list[str]:
         f"{configuration}/adaptertoken/{token}/change/",
         f"{configuration}/team/creative-review/history/",
         "/admin/auditlog/logentry/",
+    ]
+
+
+def other_pages(policy: int, group: str) -> list[str]:
+    """What a lead and an administrator open besides."""
+    configuration, messages = "/admin/tasks_app", "/admin/notifications"
+    return [
+        f"{QUEUE}?tab=closed",
+        f"{QUEUE}similar/",
+        f"{QUEUE}similar/{group}/",
+        f"{QUEUE}deck/",
+        f"{QUEUE}task_unknown/change/",
+        "/admin/my-notifications/",
+        f"{configuration}/quarter/",
+        f"{configuration}/slapolicy/{policy}/change/",
+        f"{configuration}/businesscalendar/berlin/change/",
+        f"{configuration}/retentionpolicy/add/",
+        f"{configuration}/adaptertoken/add/",
+        f"{configuration}/phrase/",
+        f"{messages}/endpoint/add/",
+        f"{messages}/channel/",
+        f"{messages}/delivery/",
+        f"{messages}/alert/",
+        f"{messages}/alertrule/",
+        "/admin/nowhere/",
     ]
 
 
@@ -103,6 +135,34 @@ def test_it_is_for_everyone(
             page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button style=\"width: 900px\"></button>')")
             assert any(fault.startswith("button-name") for fault in faults(page))
             assert page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        context.close()
+    assert problems == []
+
+
+def test_its_other_pages_are_for_everyone(
+    live_server: Any, browser: Browser, make_task: NewTaskFactory, root: Actor, ana: Actor
+) -> None:
+    alike = [make_task(error_detail="Format video_hosted is not auto-approved.") for _ in range(3)]
+    decide_task(make_task().pk, ana, Decision("approved"))
+    calendar = BusinessCalendar(
+        slug="berlin", name="Berlin", time_zone="Europe/Berlin", weekly_hours={"mon": [["09:00", "17:00"]]}
+    )
+    save_calendar(calendar)
+    policy = SLAPolicy(name="Creatives", task_type_id="creative_approval", to_resolve_minutes=480, calendar=calendar)
+    save_policy(policy)
+    problems: list[str] = []
+    first = browser.new_page()
+    sign_in(first, live_server.url, "root")
+    state = first.context.storage_state()
+    for size, theme in LOOKS if connection.vendor == "sqlite" else LOOKS[:1]:
+        context = browser.new_context(viewport=SIZES[size], storage_state=state, color_scheme=theme)
+        page = context.new_page()
+        for url in other_pages(policy.pk, alike[0].similarity_key):
+            page.goto(live_server.url + url)
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                problems.append(f"{size} {theme} {url} scrolls sideways")
+            if size == "desk":
+                problems += [f"{size} {theme} {url} {fault}" for fault in faults(page)]
         context.close()
     assert problems == []
 
