@@ -1,13 +1,25 @@
-"""What the first migration puts into the catalogue: teams, types, roles. Later changes are made in the console."""
+"""What the first migration puts into the catalogue: teams, types, roles. Later changes are made in the console.
+
+The texts are marked for translation and stored as they stand; `shown` says them in the reader's language.
+"""
 
 from typing import Any, Final
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
+
+def shown(text: str) -> str:
+    """A label, question or instruction in the reader's language; one that somebody has changed since, as it is."""
+    return gettext(text) if text else ""
+
+
 TEAMS: Final = {
-    "creative-review": "Creative review",
-    "ad-operations": "Ad operations",
-    "technical-operations": "Technical operations",
-    "compliance": "Compliance",
-    "leads": "Operations leads",
+    "creative-review": _("Creative review"),
+    "ad-operations": _("Ad operations"),
+    "technical-operations": _("Technical operations"),
+    "compliance": _("Compliance"),
+    "leads": _("Operations leads"),
 }
 
 _MODIFICATIONS: Final = {"type": "object", "description": "an object of the fields to change and their new values"}
@@ -15,14 +27,14 @@ _MODIFICATIONS: Final = {"type": "object", "description": "an object of the fiel
 TASK_TYPES: Final[list[dict[str, Any]]] = [
     {
         "slug": "creative_approval",
-        "label": "Creative approval",
-        "question": "May this creative run?",
+        "label": _("Creative approval"),
+        "question": _("May this creative run?"),
         "team": "creative-review",
         "default_priority": 2,
         "allowed_resolutions": ["approved", "rejected", "cannot_complete"],
         "usual_handling_minutes": 5,
         "safe_fields": ["format_id", "creative_id", "media_buy_id"],
-        "instructions": (
+        "instructions": _(
             "Approve if the creative\n\n"
             "- shows what the advertiser sells, without a misleading claim,\n"
             "- loads over https from the advertiser's own hosts,\n"
@@ -35,14 +47,14 @@ TASK_TYPES: Final[list[dict[str, Any]]] = [
     },
     {
         "slug": "permission_exception",
-        "label": "Permission exception",
-        "question": "The ad server refused. Can you grant the permission, or carry it out by hand?",
+        "label": _("Permission exception"),
+        "question": _("The ad server refused. Can you grant the permission, or carry it out by hand?"),
         "team": "ad-operations",
         "default_priority": 3,
         "allowed_resolutions": ["completed", "cannot_complete"],
         "usual_handling_minutes": 20,
         "safe_fields": ["network_code", "order_id", "line_item_id", "advertiser_id"],
-        "instructions": (
+        "instructions": _(
             "1. Read the ad server's answer and the operation that was refused.\n"
             "2. Grant the service account the missing permission, or carry the operation out by hand.\n"
             "3. **Complete**: the adapter is told and tries again.\n\n"
@@ -51,14 +63,14 @@ TASK_TYPES: Final[list[dict[str, Any]]] = [
     },
     {
         "slug": "configuration_required",
-        "label": "Configuration required",
-        "question": "The adapter lacks configuration or credentials. Can you supply them?",
+        "label": _("Configuration required"),
+        "question": _("The adapter lacks configuration or credentials. Can you supply them?"),
         "team": "technical-operations",
         "default_priority": 3,
         "allowed_resolutions": ["completed", "cannot_complete"],
         "usual_handling_minutes": 30,
         "safe_fields": ["network_code", "missing", "setting"],
-        "instructions": (
+        "instructions": _(
             "1. The error names what is missing: credentials, a network code, a feature of the account.\n"
             "2. Put it into the adapter's configuration. Never write a secret into this task.\n"
             "3. **Complete**: the adapter is told and tries again."
@@ -66,14 +78,14 @@ TASK_TYPES: Final[list[dict[str, Any]]] = [
     },
     {
         "slug": "compliance_review",
-        "label": "Compliance review",
-        "question": "Targeting or creative was flagged. May it run, and with what changes?",
+        "label": _("Compliance review"),
+        "question": _("Targeting or creative was flagged. May it run, and with what changes?"),
         "team": "compliance",
         "default_priority": 3,
         "allowed_resolutions": ["approved", "rejected", "cannot_complete"],
         "usual_handling_minutes": 15,
         "safe_fields": ["policy_id", "rule"],
-        "instructions": (
+        "instructions": _(
             "Check the flagged part against the policy that is named.\n\n"
             "- **Approve** as it is, or with modifications that make it comply.\n"
             "- **Reject** with the policy, the part at fault, and modifications that would pass.\n\n"
@@ -84,13 +96,13 @@ TASK_TYPES: Final[list[dict[str, Any]]] = [
     },
     {
         "slug": "manual_approval",
-        "label": "Manual approval",
-        "question": "May this operation go ahead?",
+        "label": _("Manual approval"),
+        "question": _("May this operation go ahead?"),
         "team": "ad-operations",
         "default_priority": 2,
         "allowed_resolutions": ["approved", "rejected", "cannot_complete"],
         "usual_handling_minutes": 10,
-        "instructions": (
+        "instructions": _(
             "Approve if the operation is wanted and the values are right; otherwise reject it and say what to change."
         ),
         "resolution_schema": _MODIFICATIONS,

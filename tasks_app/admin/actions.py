@@ -18,6 +18,7 @@ from tasks_app.admin.modifications import PREFIX
 from tasks_app.admin.task_page import back_to_queue, find_task, form_for, gone_page, render_task, subject_of
 from tasks_app.admin.timeline import what_happened
 from tasks_app.admin.verbs import VERBS, Verb
+from tasks_app.catalog_data import shown
 from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotFound, WrongState
 from tasks_app.links import queue_url, task_url
 from tasks_app.models import HumanTask, Mention
@@ -116,7 +117,7 @@ def _say_done(request: HttpRequest, verb: Verb, task: HumanTask, actor: Actor) -
         )
     if verb.name == "comment":
         done = f"{done}{_told(task)}"
-    name = f"{task.task_type.label} · {subject_of(task)}"
+    name = f"{shown(task.task_type.label)} · {subject_of(task)}"
     if permissions.can_see(actor, task):
         messages.success(request, format_html('{} <a href="{}">{}</a>', done, task_url(task.task_id), name))
     else:

@@ -19,6 +19,7 @@ from tasks_app.actors import Actor
 from tasks_app.admin.bulk_verbs import BulkVerb, obstacle, where_it_stands
 from tasks_app.admin.task_page import subject_of
 from tasks_app.admin.verbs import VERBS
+from tasks_app.catalog_data import shown
 from tasks_app.exceptions import InvalidInput, StaleVersion, TaskError, TaskNotFound, WrongState
 from tasks_app.models import HumanTask
 from tasks_app.states import NEEDS_TEXT
@@ -121,7 +122,7 @@ def changed() -> str:
 
 
 def name_of(task: HumanTask) -> str:
-    return f"{task.task_type.label} · {subject_of(task)}"
+    return f"{shown(task.task_type.label)} · {subject_of(task)}"
 
 
 def options_for(bulk: BulkVerb, tasks: Sequence[HumanTask], actor: Actor) -> list[Option]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from tasks_app import permissions
 from tasks_app.actors import Actor
 from tasks_app.admin.verbs import VERBS, Verb
+from tasks_app.catalog_data import shown
 from tasks_app.models import HumanTask
 from tasks_app.states import DECISIONS, HELD, WAITING
 
@@ -111,7 +112,7 @@ def obstacle(bulk: BulkVerb, task: HumanTask, actor: Actor, *, decision: str = "
         resolution = VERBS[decision].resolution
         if resolution not in DECISIONS & set(task.task_type.allowed_resolutions):
             label = str(VERBS[decision].label).lower()
-            return _("%(type)s has no '%(decision)s'") % {"type": task.task_type.label, "decision": label}
+            return _("%(type)s has no '%(decision)s'") % {"type": shown(task.task_type.label), "decision": label}
     return ""
 
 

@@ -31,6 +31,7 @@ from tasks_app.admin.site import page_context
 from tasks_app.admin.texts import rendered_markdown, time_left
 from tasks_app.admin.timeline import timeline_of, what_happened
 from tasks_app.admin.verbs import VERBS, Verb
+from tasks_app.catalog_data import shown
 from tasks_app.deck import deck_tasks, left_in_deck
 from tasks_app.exceptions import TaskError
 from tasks_app.knowledge.ad_errors import explain
@@ -115,7 +116,7 @@ def card_of(request: HttpRequest, task: HumanTask) -> dict[str, Any]:
 
 
 def name_of(task: HumanTask) -> str:
-    return f"{task.task_type.label} · {task_page.subject_of(task)}"
+    return f"{shown(task.task_type.label)} · {task_page.subject_of(task)}"
 
 
 def card_html(request: HttpRequest, task: HumanTask, *, failed: ActionForm | None = None) -> str:
@@ -132,7 +133,7 @@ def card_html(request: HttpRequest, task: HumanTask, *, failed: ActionForm | Non
         "sent": sent_by_adapter(task.context_data),
         "explained": explain(task.error_detail, task.context_data.get("http_status")),
         "policies": policies_in(task.context_data),
-        "instructions": rendered_markdown(task.task_type.instructions),
+        "instructions": rendered_markdown(shown(task.task_type.instructions)),
         "timeline": timeline_of(task, now),
         "decisions": [panel for panel in panels if panel.verb.resolution],
         "work": [panel for panel in panels if not panel.verb.resolution],

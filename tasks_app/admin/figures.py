@@ -20,6 +20,7 @@ from core import clock
 from tasks_app import counts, hours, selectors
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import span
+from tasks_app.catalog_data import shown
 from tasks_app.links import queue_url
 from tasks_app.models import HourSummary, HumanTask, TaskType, TeamMembership, User
 from tasks_app.models.task import NEVER
@@ -99,7 +100,7 @@ def open_by_type(actor: Actor) -> list[OpenRow]:
     labels = dict(TaskType.objects.filter(pk__in=list(counted)).values_list("slug", "label"))
     found = [
         OpenRow(
-            label=labels.get(slug, slug),
+            label=shown(labels.get(slug, slug)),
             cells=[
                 Cell(numbers[priority], queue_url(tab="all", type=slug, priority=str(priority.value)))
                 for priority in PRIORITIES

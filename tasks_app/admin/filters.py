@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from core.numbers import whole
 from tasks_app import search, selectors
 from tasks_app.actors import Actor
+from tasks_app.catalog_data import shown
 from tasks_app.models import TaskType
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.states import OPEN, Priority, Status
@@ -179,7 +180,7 @@ def filters_for(asked: Asked, actor: Actor) -> list[Filter]:
     present = selectors.present_in_queue(actor)
     kinds = TaskType.objects.filter(Q(is_active=True) | Q(pk=asked.chosen.get("type", ""))).only("slug", "label")
     choosers: list[tuple[str, str | Promise, list[Choice]]] = [
-        ("type", _("Type"), [Choice(kind.slug, kind.label) for kind in kinds]),
+        ("type", _("Type"), [Choice(kind.slug, shown(kind.label)) for kind in kinds]),
         ("priority", _("Priority"), [Choice(str(p.value), str(p.label)) for p in sorted(Priority, reverse=True)]),
         ("principal", _("Principal"), [Choice(pk, name) for pk, name in present.principals.items()]),
         ("adapter", _("Adapter"), [Choice(name, name) for name in present.adapters]),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import TimeLeft, span, time_left
+from tasks_app.catalog_data import shown
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.states import Priority, Resolution, Status
 
@@ -121,7 +122,7 @@ def _line(row: dict[str, Any], actor: Actor, now: datetime) -> TaskLine:
     since = ended_at or row["created_at"]
     return TaskLine(
         task_id=row["task_id"],
-        type_label=row["type_label"],
+        type_label=shown(row["type_label"]),
         subject=" · ".join(part for part in subject if part),
         operation=row["operation"],
         thing=row["creative_id"] or row["media_buy_id"] or row["task_id"],

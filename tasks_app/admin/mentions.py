@@ -18,6 +18,7 @@ from tasks_app.admin.home import Card, register_card
 from tasks_app.admin.site import page_context
 from tasks_app.admin.task_page import find_task, subject_of
 from tasks_app.admin.texts import ago
+from tasks_app.catalog_data import shown
 from tasks_app.links import task_url
 from tasks_app.models import Mention
 from tasks_app.services.mentions import read_mentions
@@ -54,7 +55,7 @@ def mentions_of(actor: Actor) -> list[Said]:
         Said(
             who=row.event.actor.get_username(),
             text=row.event.reason,
-            about=f"{seen[row.task_id].task_type.label} · {subject_of(seen[row.task_id])}",
+            about=f"{shown(seen[row.task_id].task_type.label)} · {subject_of(seen[row.task_id])}",
             url=task_url(row.task_id),
             at=row.at,
             ago=ago(row.at, now),

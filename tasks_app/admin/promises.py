@@ -18,6 +18,7 @@ from tasks_app import reasons, services
 from tasks_app.actors import system_actor
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.base import CatalogAdmin
+from tasks_app.catalog_data import shown
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, SLAPolicy, SLAStep
 from tasks_app.services import StepSpec
@@ -229,7 +230,7 @@ class PolicyAdmin(PreviewedAdmin):
     @admin.display(description=gettext_lazy("Fits"))
     def fits(self, policy: SLAPolicy) -> str:
         conditions = [
-            policy.task_type.label if policy.task_type else "",
+            shown(policy.task_type.label) if policy.task_type else "",
             str(Priority(policy.priority).label) if policy.priority else "",
             str(policy.principal) if policy.principal else "",
         ]

@@ -23,6 +23,7 @@ from tasks_app.admin.site import page_context
 from tasks_app.admin.texts import ago, data_table, rendered_markdown, time_left
 from tasks_app.admin.timeline import timeline_of
 from tasks_app.admin.verbs import Verb, offered
+from tasks_app.catalog_data import shown
 from tasks_app.knowledge.ad_errors import explain
 from tasks_app.knowledge.policies import policies_in
 from tasks_app.links import queue_url, task_url
@@ -108,7 +109,7 @@ def render_task(
         dialogs.append(Dialog(failed.verb, failed, is_open=True, is_offered=False))
     context = {
         **page_context(request),
-        "title": task.task_type.label,
+        "title": shown(task.task_type.label),
         "task": task,
         "subject": subject_of(task),
         "priority": priority_label(task.priority),
@@ -122,7 +123,7 @@ def render_task(
         "explained": explain(task.error_detail, task.context_data.get("http_status")),
         "policies": policies_in(task.context_data),
         "modified": data_table(task.resolution_data) if task.resolution_data else None,
-        "instructions": rendered_markdown(task.task_type.instructions),
+        "instructions": rendered_markdown(shown(task.task_type.instructions)),
         "decisions": [dialog for dialog in dialogs if dialog.verb.resolution and dialog.is_offered],
         "work": [dialog for dialog in dialogs if not dialog.verb.resolution and dialog.is_offered],
         "dialogs": [dialog for dialog in dialogs if not dialog.verb.direct],
@@ -150,7 +151,7 @@ def choices_for(task: HumanTask, rights: list[str], actor: Actor) -> Choices:
         ]
     if "route" in rights:
         others = Team.objects.filter(is_active=True).exclude(pk=task.team_id).order_by("name")[:200]
-        teams = [(team.slug, team.name) for team in others]
+        teams = [(team.slug, shown(team.name)) for team in others]
     if "reveal" in rights:
         sealed = SealedDetail.objects.filter(task=task).order_by("pk").values_list("placeholders", flat=True)
         placeholders = [(name, name) for names in sealed for name in names]
@@ -198,7 +199,7 @@ def standing_of(task: HumanTask, actor: Actor, now: datetime) -> str:
     if task.assigned_to is None or task.assigned_at is None:
         waits = _("Nobody has taken it yet.")
         if task.status == Status.ESCALATED:
-            waits = _("Escalated to %(team)s; nobody there has taken it yet.") % {"team": task.team.name}
+            waits = _("Escalated to %(team)s; nobody there has taken it yet.") % {"team": shown(task.team.name)}
         return _("A first decision is recorded; a second reviewer is needed.") if task.stage == 2 else waits
     if task.assigned_to_id == actor.user.pk and task.staged_until is not None:
         return _("You have decided it; the decision is carried out in a moment.")
@@ -220,7 +221,7 @@ def facts_of(task: HumanTask, now: datetime) -> list[Fact]:
         Fact(_("Operation"), task.operation, "code"),
         Fact(_("Media buy"), task.media_buy_id, "code"),
         Fact(_("Creative"), task.creative_id, "code"),
-        Fact(_("Team"), task.team.name),
+        Fact(_("Team"), shown(task.team.name)),
         Fact(
             _("Asked by"),
             _("%(who)s, %(ago)s") % {"who": task.requested_by.get_username(), "ago": ago(task.created_at, now)},

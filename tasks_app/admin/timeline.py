@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from tasks_app import reasons
 from tasks_app.actors import Actor
 from tasks_app.admin.texts import ago
+from tasks_app.catalog_data import shown
 from tasks_app.models import HumanTask, TaskEvent, Team, User
 from tasks_app.states import EventType, Resolution
 
@@ -80,7 +81,10 @@ def timeline_of(task: HumanTask, now: datetime) -> Timeline:
             Entry(
                 who=_who(event),
                 what=_what(
-                    kind, snapshot, "" if person is None else person.get_username(), "" if team is None else team.name
+                    kind,
+                    snapshot,
+                    "" if person is None else person.get_username(),
+                    "" if team is None else shown(team.name),
                 ),
                 reason=event.reason if kind == EventType.COMMENTED else reasons.shown(event.reason),
                 at=event.at,
@@ -160,7 +164,7 @@ def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
         "who": _who(event),
         "ago": ago(event.at, now),
         "to": "" if task.assigned_to is None else task.assigned_to.get_username(),
-        "team": task.team.name,
+        "team": shown(task.team.name),
         "resolution": task.get_resolution_display().lower(),
     }
     sentences = {

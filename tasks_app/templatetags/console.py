@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from tasks_app import catalog_data
 from tasks_app.links import task_url
 
 register = template.Library()
@@ -55,6 +56,12 @@ def time_texts() -> str:
             "s": _("%(s)d s"),
         }
     )
+
+
+@register.filter
+def shown(text: str) -> str:
+    """A text of the catalogue in the reader's language."""
+    return catalog_data.shown(text)
 
 
 @register.filter

@@ -8,7 +8,7 @@ from core import clock
 from tasks_app.actors import Actor
 from tasks_app.admin import timeline
 from tasks_app.admin.texts import data_table, rendered_markdown, span
-from tasks_app.models import HumanTask
+from tasks_app.models import HumanTask, TaskType
 from tasks_app.services import Decision, claim_task, comment_on_task, decide_task, escalate_task
 from tasks_app.states import EventType
 from tests.admin.conftest import ClientFor, page_of, text_of
@@ -154,3 +154,20 @@ def test_it_says_why_a_task_was_escalated(make_task: NewTaskFactory, ana: Actor,
     assert "ana escalated it to" in why
     assert "Shows another brand." in why
     assert "nobody there has taken it yet." in page
+
+
+def test_it_says_the_shipped_catalogue_in_the_readers_language(
+    make_task: NewTaskFactory, client_for: ClientFor
+) -> None:
+    task, client = make_task(), client_for("ana")
+    page = text_of(client.get(page_of(task), headers={"accept-language": "de"}))
+    for said in (
+        "Werbemittelfreigabe",
+        "Darf dieses Werbemittel laufen?",
+        "Geben Sie frei, wenn",
+        "Werbemittelprüfung",
+    ):
+        assert said in page
+    TaskType.objects.filter(pk=task.task_type_id).update(question="Does it fit our brand?")
+    page = text_of(client.get(page_of(task), headers={"accept-language": "de"}))
+    assert "Does it fit our brand?" in page
