@@ -18,7 +18,8 @@
     words[word.dataset.word] = word.textContent;
   }
 
-  const AHEAD = 2;
+  const AHEAD = 4; // cards that wait in the page: as many quick keys meet no gap
+  const LOW = 2; // with so many left, the rest is asked for in one go
   const acted = new Set(); // tasks of which a key is on its way or done: a card asked for meanwhile must not bring them back
   let current = null; // the card on screen: {task, version, name, el, claimed}
   const ahead = []; // cards in the page that are not shown yet, the next one first
@@ -186,17 +187,18 @@
 
   // Fetch the cards after this one, so that a quick key or a slow line meets no gap; nothing is claimed.
   function preload() {
-    if (ahead.length >= AHEAD || asking) {
+    if (ahead.length > LOW || asking) {
       return asking || Promise.resolve();
     }
     let hasMore = false;
     const query = new URLSearchParams(deck.dataset.query);
     query.set("not", inHand().slice(0, 100).join(","));
+    query.set("count", String(ahead.length ? AHEAD - ahead.length : 1)); // none left: the next one at once
     asking = ask(`${deck.dataset.cardUrl}?${query}`)
       .then((answer) => {
         deck.querySelector("[data-left]").textContent = answer.left;
-        if (answer.card && !inHand().includes(answer.card.task)) {
-          const card = cardFrom(answer.card.html);
+        for (const fresh of answer.cards.filter((one) => !inHand().includes(one.task))) {
+          const card = cardFrom(fresh.html);
           card.el.hidden = true;
           stage.append(card.el);
           ahead.push(card);
@@ -222,9 +224,11 @@
     }
     current = null;
     deck.querySelector("[data-wait]").hidden = false;
-    // What is on its way was asked for when the card now gone was still in hand.
+    // What is on its way may hold it; else it is asked for at once, and once more when all keys have been answered.
+    const more = () => (ahead.length || current ? undefined : preload());
     Promise.resolve(asking)
-      .then(() => inTurn(preload))
+      .then(more)
+      .then(() => (ahead.length || current ? undefined : inTurn(more)))
       .then(() => {
         if (current) {
           return;
@@ -721,8 +725,8 @@
     const wanted = cut.find((task) => task.startsWith("task_") && !(first && first.dataset.task === task));
     const answer = wanted ? await ask(`${deck.dataset.cardUrl}?task=${encodeURIComponent(wanted)}`).catch(() => null) : null;
     const card = first ? { el: first, task: first.dataset.task, version: Number(first.dataset.version), name: first.dataset.name, claimed: false } : null;
-    if (answer && answer.card) {
-      const resumed = cardFrom(answer.card.html);
+    if (answer && answer.cards.length) {
+      const resumed = cardFrom(answer.cards[0].html);
       if (card) {
         card.el.hidden = true;
         ahead.push(card);

@@ -53,6 +53,8 @@ KEYS: Final = {
 }
 # Decided with the key alone; the same key with Shift opens their form.
 AT_ONCE: Final = ("approve", "complete")
+RELATED: Final = ("task_type", "team", "principal", "assigned_to", "requested_by", "resolved_by")
+MOST_AHEAD: Final = 4
 MOST_EXCLUDED: Final = 100
 SKIPPED: Final = "deck_skipped"
 MOST_SKIPPED: Final = 500
@@ -200,18 +202,19 @@ def deck_page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def deck_card(request: HttpRequest) -> HttpResponse:
-    """The next card, not claimed; or with `task` that one, if it can still be decided."""
+    """The next cards, not claimed: `count` of them, one unless asked; or with `task` that one, if still to decide."""
     actor = actor_of(request)
-    tasks = tasks_for(request, actor, without=excluded(request))
     wanted = request.GET.get("task")
-    task = _first(deck_tasks(actor, Q(pk=wanted)) if wanted else tasks)
+    tasks = deck_tasks(actor, Q(pk=wanted)) if wanted else tasks_for(request, actor, without=excluded(request))
+    asked = request.GET.get("count", "")
+    count = min(int(asked), MOST_AHEAD) if asked.isascii() and asked.isdigit() and len(asked) < 3 else 1
+    cards = [card_of(request, task) for task in tasks.select_related(*RELATED)[:count]]
     left = queue.shown_count(left_in_deck(tasks_for(request, actor)))
-    return JsonResponse({"card": None if task is None else card_of(request, task), "left": left})
+    return JsonResponse({"cards": cards, "left": left})
 
 
 def _first(tasks: TaskQuerySet) -> HumanTask | None:
-    related = ("task_type", "team", "principal", "assigned_to", "requested_by", "resolved_by")
-    return tasks.select_related(*related).first()
+    return tasks.select_related(*RELATED).first()
 
 
 @require_POST

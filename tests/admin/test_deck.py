@@ -32,7 +32,7 @@ class Deck:
 
     def card(self, *without: HumanTask) -> Any:
         names = ",".join(task.pk for task in without)
-        return self.client.get(f"{DECK}card/?{self.query}&not={names}").json()["card"]
+        return next(iter(self.client.get(f"{DECK}card/?{self.query}&not={names}").json()["cards"]), None)
 
     def post(self, name: str, task: HumanTask, **fields: Any) -> Any:
         return self.client.post(f"{DECK}{name}/", {"task": task.pk, "version": fresh(task).version, **fields})
@@ -249,7 +249,7 @@ def test_it_answers_for_unknown_and_foreign_tasks_alike(
         foreign = deck.client.post(f"{DECK}{name}/", {"task": task.pk, "version": 1})
         unknown = deck.client.post(f"{DECK}{name}/", {"task": "task_nothing", "version": 1})
         assert (foreign.status_code, foreign.content) == (unknown.status_code, unknown.content)
-    assert deck.client.get(f"{DECK}card/?task={task.pk}").json()["card"] is None
+    assert deck.client.get(f"{DECK}card/?task={task.pk}").json()["cards"] == []
     assert fresh(task).version == 1
 
 
@@ -268,19 +268,24 @@ def test_it_asks_as_many_questions_for_many_tasks_as_for_few(
 ) -> None:
     def asked() -> list[int]:
         numbers = []
-        for url in (DECK, f"{DECK}card/"):
+        for url in (DECK, f"{DECK}card/", f"{DECK}card/?count=2"):
             with CaptureQueriesContext(connection) as captured:
                 assert deck.client.get(url).status_code == 200
             numbers.append(len(captured))
         return numbers
 
     deck = deck_for("ana")
-    make_task(), make_task("compliance_review")
+    for _ in range(2):
+        make_task(), make_task("compliance_review")
     few = asked()
     for _ in range(12):
         make_task(), make_task("compliance_review")
     assert asked() == few
-    assert max(few) <= 26, few
+    assert max(few[:2]) <= 26, few
+    assert few[2] <= 40, few
+    assert len(deck.client.get(f"{DECK}card/?count=4").json()["cards"]) == 4
+    for count in ("99", "-1", "x", "²", ""):
+        assert 1 <= len(deck.client.get(f"{DECK}card/", {"count": count}).json()["cards"]) <= 4
 
 
 def test_it_decides_at_once_where_nothing_is_to_be_taken_back(

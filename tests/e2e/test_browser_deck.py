@@ -53,7 +53,7 @@ def test_a_reviewer_clears_tasks_from_the_keyboard_and_takes_one_back(
     shows(page, "cr_1")
     eventually(page, "cr_1", ("assigned", "ana"))
     assert standing_of("cr_2") == ("pending", ""), "the next one waits in the page, unclaimed"
-    expect(page.locator("[data-card][hidden]")).to_have_count(2)
+    expect(page.locator("[data-card][hidden]")).to_have_count(4)
 
     page.keyboard.press("a")
     shows(page, "cr_2")
