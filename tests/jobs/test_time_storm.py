@@ -5,6 +5,7 @@ calendar edited, the timers down for a day. After each step what is stored is wh
 leaves nothing that is due: no timer spins.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -97,7 +98,7 @@ class World:
         task_id, length = self.tasks[number], timedelta(minutes=minutes)
         self.now += timedelta(days=1) if deed == "down" else timedelta(minutes=minutes / 10)
         until = self.now + length
-        ways = {
+        ways: dict[str, Callable[[], object]] = {
             "claim": lambda: claim_task(task_id, self.ana),
             "hold": lambda: hold_task(task_id, self.sam, reason="waits for the buyer", follow_up_at=until),
             "resume": lambda: resume_task(task_id, self.sam),
@@ -111,7 +112,7 @@ class World:
         }
         with clock.at(self.now):
             with suppress(TaskError):  # refused, which is fine: nothing changed
-                ways.get(deed, lambda: None)()
+                ways.get(deed, int)()
             # One thing at a time: steps, then a warning of the expiry, then a task left alone that goes back.
             for _sweep in range(SWEEPS):
                 timers.sweep_all()
