@@ -38,9 +38,14 @@ class Flags:
         name = next((part for part in reversed(path) if not part.isdigit()), "")
         is_leaf = not isinstance(value, dict | list)
         for word in self.words:
-            if is_leaf and isinstance(value, str) and len(value) > 2 and any(q in word for q in _quoted(value)):
+            # A part of the text first: quoting each value and making an expression of each name for each of fifty words
+            # took twenty seconds for a context of a megabyte.
+            named = is_leaf and isinstance(value, str) and len(value) > 2 and value in word
+            if named and any(quoted in word for quoted in _quoted(value)):
                 return True
-            if name and word.startswith(f"{name} "):
+            if not name or name not in word:
+                continue
+            if word.startswith(f"{name} "):
                 return True
             if "_" in name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", word):
                 return True

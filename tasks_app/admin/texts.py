@@ -147,7 +147,11 @@ def data_table(data: dict[str, Any], marks: Marks | None = None, path: tuple[str
     """
     rows: list[DataRow] = []
     omitted = 0
-    for row in _rows(data, 0, path, marks or (lambda path, value: False), False):
+
+    def marked(path: tuple[str, ...], value: Any) -> bool:
+        return marks is not None and len(rows) < MAX_ROWS and marks(path, value)
+
+    for row in _rows(data, 0, path, marked, False):
         if len(rows) < MAX_ROWS:
             rows.append(row)
         else:

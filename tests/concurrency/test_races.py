@@ -1,7 +1,7 @@
 """Races with real threads, on the database of the run: nothing is taken twice or overwritten, and a task ends once.
 
-Each has its negative control: the same race without the lock, which must show the fault. `HITL_TEST_RACES=10`
-multiplies the numbers by ten.
+Each has its negative control: the same race without the lock, which must show the fault. `HITL_TEST_RACES=1000`
+makes a hundred races a thousand.
 """
 
 import threading
@@ -34,15 +34,14 @@ from tasks_app.services import (
 )
 from tasks_app.states import OUTCOMES
 from tests.cast import NewTaskFactory, add_to_team, person
-from tests.concurrency.contest import TIMES, Meeting, all_at_once, crashes, without_locks
+from tests.concurrency.contest import RACES, Meeting, all_at_once, crashes, without_locks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 # SQLite has one writer at a time and no queue for them: among 64 threads one may wait longer than its busy timeout.
 CLIENTS = 64 if connection.vendor == "postgresql" else 16
 TASKS = 200
-RACES = 100 * TIMES
-INTERLEAVINGS = 50 * TIMES
+INTERLEAVINGS = RACES // 2
 
 
 def reviewers(number: int) -> list[Actor]:

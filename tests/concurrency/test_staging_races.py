@@ -20,11 +20,11 @@ from tasks_app.services import (
     take_back_decision,
 )
 from tests.cast import NewTaskFactory
-from tests.concurrency.contest import TIMES, Meeting, all_at_once, crashes, without_locks
+from tests.concurrency.contest import RACES, Meeting, all_at_once, crashes, without_locks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS = 6 * TIMES
+ROUNDS = 6 * RACES // 100
 LATER = timedelta(seconds=11)
 
 
