@@ -56,53 +56,14 @@ def _decide(resolution: Resolution) -> Run:
     return run
 
 
-def _claim(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.claim_task(task_id, actor, expected_version=values["version"])
+def _call(service: Callable[..., HumanTask], **fields: str) -> Run:
+    """The service, at the version that was seen. `fields`: its argument -> the form's field that gives it."""
 
+    def run(task_id: str, actor: Actor, values: Values) -> HumanTask:
+        given = {argument: values[name] for argument, name in fields.items()}
+        return service(task_id, actor, expected_version=values["version"], **given)
 
-def _start(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.start_task(task_id, actor, expected_version=values["version"])
-
-
-def _release(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.release_task(task_id, actor, reason=values["text"], expected_version=values["version"])
-
-
-def _escalate(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.escalate_task(task_id, actor, reason=values["text"], expected_version=values["version"])
-
-
-def _withdraw(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.withdraw_task(task_id, actor, reason=values["text"], expected_version=values["version"])
-
-
-def _assign(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    person, reason = values["assigned_to"], values["text"]
-    return services.assign_task(task_id, actor, assigned_to=person, reason=reason, expected_version=values["version"])
-
-
-def _hand_over(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    to, note = values["colleague"], values["text"]
-    return services.hand_over_task(task_id, actor, to=to, note=note, expected_version=values["version"])
-
-
-def _route(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    team, reason = values["team"], values["text"]
-    return services.route_task(task_id, actor, team=team, reason=reason, expected_version=values["version"])
-
-
-def _hold(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    until, reason = values["follow_up_at"], values["text"]
-    return services.hold_task(task_id, actor, reason=reason, follow_up_at=until, expected_version=values["version"])
-
-
-def _resume(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    return services.resume_task(task_id, actor, reason=values["text"], expected_version=values["version"])
-
-
-def _extend(task_id: str, actor: Actor, values: Values) -> HumanTask:
-    until, reason = values["until"], values["text"]
-    return services.extend_task(task_id, actor, until=until, reason=reason, expected_version=values["version"])
+    return run
 
 
 def _comment(task_id: str, actor: Actor, values: Values) -> HumanTask:
@@ -168,8 +129,26 @@ _DECISIONS: Final = [
 ]
 
 _WORK: Final = [
-    Verb("claim", "claim", _("Claim"), "front_hand", _claim, _("You have this task now."), direct=True, stays=True),
-    Verb("start", "start", _("Start"), "play_arrow", _start, _("You have started."), direct=True, stays=True),
+    Verb(
+        "claim",
+        "claim",
+        _("Claim"),
+        "front_hand",
+        _call(services.claim_task),
+        _("You have this task now."),
+        direct=True,
+        stays=True,
+    ),
+    Verb(
+        "start",
+        "start",
+        _("Start"),
+        "play_arrow",
+        _call(services.start_task),
+        _("You have started."),
+        direct=True,
+        stays=True,
+    ),
     Verb(
         "comment",
         "comment",
@@ -187,7 +166,7 @@ _WORK: Final = [
         "assign",
         _("Assign"),
         "person_add",
-        _assign,
+        _call(services.assign_task, assigned_to="assigned_to", reason="text"),
         _("Assigned."),
         title=_("Assign to a person"),
         pick="assigned_to",
@@ -198,7 +177,7 @@ _WORK: Final = [
         "hold",
         _("Hold"),
         "pause",
-        _hold,
+        _call(services.hold_task, reason="text", follow_up_at="follow_up_at"),
         _("On hold."),
         title=_("Put on hold"),
         help=_("It stays with its holder, and no timer takes it away, until the follow-up time."),
@@ -212,7 +191,7 @@ _WORK: Final = [
         "resume",
         _("Resume"),
         "resume",
-        _resume,
+        _call(services.resume_task, reason="text"),
         _("The task is taken up again."),
         title=_("Take up again"),
         help=_("The clocks go on. For a quarter of an hour nothing escalates by itself."),
@@ -224,7 +203,7 @@ _WORK: Final = [
         "extend",
         _("Extend"),
         "more_time",
-        _extend,
+        _call(services.extend_task, until="until", reason="text"),
         _("The expiry is put off."),
         title=_("Put off the expiry"),
         help=_("Without a decision the task ends by itself. It is warned of again before the new end."),
@@ -237,7 +216,7 @@ _WORK: Final = [
         "hand_over",
         _("Hand over"),
         "forward_to_inbox",
-        _hand_over,
+        _call(services.hand_over_task, to="colleague", note="text"),
         _("Handed over."),
         title=_("Hand over to a colleague"),
         help=_("Your colleague has it then, with your note in the timeline."),
@@ -250,7 +229,7 @@ _WORK: Final = [
         "release",
         _("Release"),
         "undo",
-        _release,
+        _call(services.release_task, reason="text"),
         _("Given back to the queue."),
         title=_("Give back to the queue"),
         help=_("Somebody else can take it then."),
@@ -261,7 +240,7 @@ _WORK: Final = [
         "escalate",
         _("Escalate"),
         "priority_high",
-        _escalate,
+        _call(services.escalate_task, reason="text"),
         _("Escalated."),
         title=_("Escalate"),
         help=_("It goes to the team's escalation team and to the top of the queue."),
@@ -272,7 +251,7 @@ _WORK: Final = [
         "route",
         _("Route"),
         "alt_route",
-        _route,
+        _call(services.route_task, team="team", reason="text"),
         _("Routed."),
         title=_("Route to another team"),
         pick="team",
@@ -283,7 +262,7 @@ _WORK: Final = [
         "withdraw",
         _("Withdraw"),
         "delete_sweep",
-        _withdraw,
+        _call(services.withdraw_task, reason="text"),
         _("Withdrawn."),
         title=_("Withdraw this task"),
         help=_("The operation is no longer wanted; the task ends without a decision."),
