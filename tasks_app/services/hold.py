@@ -7,13 +7,17 @@ from django.utils.translation import gettext as _
 
 from tasks_app import permissions
 from tasks_app.actors import Actor
-from tasks_app.exceptions import InvalidInput
+from tasks_app.exceptions import InvalidInput, WrongState
 from tasks_app.models import HumanTask
 from tasks_app.services.rhythm import changing, wrong_state
 from tasks_app.services.texts import masked_reason
 from tasks_app.states import HELD, EventType
 
 LONGEST: Final = timedelta(days=90)
+
+
+def _refused(task: HumanTask, why: str) -> WrongState:
+    return WrongState(why, current_version=task.version, current_status=str(task.status))
 
 
 def hold_task(
@@ -26,8 +30,10 @@ def hold_task(
     """
     with changing(task_id, actor, expected_version=expected_version) as change:
         task = change.task
-        if task.status not in HELD or task.held_since is not None:
+        if task.status not in HELD:
             raise wrong_state(task, "hold")
+        if task.held_since is not None:
+            raise _refused(task, _("The task is on hold already."))
         change.permit(permissions.can_hold(actor, task), _("Only its holder or a lead may put this task on hold."))
         if not reason.strip():
             raise InvalidInput("reason", _("say for whom or what the task waits."))
@@ -43,7 +49,7 @@ def resume_task(task_id: str, actor: Actor, *, reason: str = "", expected_versio
     with changing(task_id, actor, expected_version=expected_version) as change:
         task = change.task
         if task.held_since is None:
-            raise wrong_state(task, "resume")
+            raise _refused(task, _("The task is not on hold."))
         change.permit(permissions.can_hold(actor, task), _("Only its holder or a lead may take this task up again."))
         text = masked_reason(change, reason)
         change.change(EventType.RESUMED, lambda: task.resume(now=change.now), reason=text)

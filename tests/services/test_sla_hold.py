@@ -173,9 +173,9 @@ def test_it_is_for_the_holder_and_leads_and_needs_a_reason(
                 hold_task(task.pk, sam, reason="x", follow_up_at=wrong)
         with pytest.raises(StaleVersion):
             hold_task(task.pk, sam, reason="x", follow_up_at=soon, expected_version=1)
-        with pytest.raises(WrongState):
+        with pytest.raises(WrongState, match="not on hold"):
             resume_task(task.pk, sam)
         stored = hold_task(task.pk, sam, reason="mail jane@acme.example", follow_up_at=soon)
         assert "jane@" not in stored.held_reason
-        with pytest.raises(WrongState):
+        with pytest.raises(WrongState, match="on hold already"):
             hold_task(task.pk, sam, reason="x", follow_up_at=soon)
