@@ -188,6 +188,30 @@ def test_it_refuses_nul_in_a_form(path: str, client_for: ClientFor, people: dict
     assert client_for("ana").post(f"{QUEUE}{path}", sent).status_code == 400
 
 
+FORM: Final = "application/x-www-form-urlencoded"
+BODIES: Final = {
+    "ten megabytes": (b"text=" + b"x" * 10_000_000, FORM, 400),
+    "many fields": (b"&".join(b"f%d=1" % number for number in range(5_000)), FORM, 400),
+    "bad UTF-8": (b"text=%ff%fe&version=%ed%a0%80&task=\xff", FORM, 0),
+    "no boundary": (b"--x", "multipart/form-data", 0),
+    "broken parts": (b'--x\r\nContent-Disposition: form-data; name="a\r\n\r\n', "multipart/form-data; boundary=x", 0),
+    "another type": (b'{"version": ' + b"[" * 50_000, "application/json", 0),
+    "another charset": (b"text=x", f"{FORM}; charset=utf-99", 0),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", BODIES)
+def test_it_survives_hostile_bodies_and_cookies(name: str, client_for: ClientFor, make_task: NewTaskFactory) -> None:
+    body, content_type, expected = BODIES[name]
+    client, task = quiet(client_for("ana")), make_task()
+    client.cookies.load({"time_zone": "../../etc/passwd", "django_language": "x" * 3_000, "messages": "x:y:z"})
+    for path in (f"{QUEUE}{task.pk}/comment/", f"{QUEUE}bulk/claim/", f"{QUEUE}deck/act/approve/", "/admin/login/"):
+        answer = client.generic("POST", path, body, content_type=content_type)
+        assert answer.status_code < 500, path
+        assert answer.status_code == expected or not expected, path
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("since", ["", "x", "2026-02-30T25:61", "0001-01-01T00:00", "9999-12-31T23:59+14:00"])
 def test_it_recovers_from_no_moment_that_is_none(since: str, console: Furnished, client_for: ClientFor) -> None:
