@@ -153,7 +153,7 @@ def frameworks_out_of_place(tree: ast.Module, module: str) -> list[str]:
         allowed |= {"rest_framework"}
     if module == "core.http":
         allowed |= HTTP_CLIENTS
-    if module == "hitl.management.commands.up":  # asks its own web process whether it is ready
+    if module == "hitl.supervisor":  # asks its own web process whether it is ready
         allowed |= {"http.client"}
     if parts[-1] == "jobs" or module in ("hitl.celery", "hitl.beat"):
         allowed |= {"celery"}
