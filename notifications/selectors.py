@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
 from notifications.models import Alert, Channel, Delivery, Endpoint
 from notifications.models import DeliveryQuerySet as Deliveries
@@ -55,8 +55,9 @@ def alerts_in_sight(actor: Actor) -> QuerySet[Alert]:
         return Alert.objects.all()
     if not actor.grants.led:
         return Alert.objects.none()
-    led = HumanTask.objects.filter(led_by(actor))
-    return Alert.objects.filter(task_id__in=led.values("pk")).exclude(task_id="")
+    # Alert by alert, by the task's key: as a list of the tasks that a lead leads, closed ones would be read, too.
+    led = HumanTask.objects.filter(led_by(actor), pk=OuterRef("task_id"))
+    return Alert.objects.filter(Exists(led))
 
 
 def troubled_endpoints() -> Endpoints:
