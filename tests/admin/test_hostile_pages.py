@@ -76,6 +76,7 @@ def dangers_in(markup: str) -> list[str]:
     return [found[:200] for found in danger.found]
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_no_page_gains_an_element_or_an_attribute(console: Furnished, client_for: ClientFor) -> None:
     shown = pages(console, client_for)
@@ -84,6 +85,7 @@ def test_no_page_gains_an_element_or_an_attribute(console: Furnished, client_for
     assert len(showing) >= 50, f"hardly a page shows them: {sorted(showing)}"
 
 
+@pytest.mark.once
 @pytest.mark.django_db
 def test_its_look_finds_them_where_a_page_does_not_escape(
     console: Furnished, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch

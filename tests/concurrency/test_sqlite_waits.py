@@ -11,10 +11,7 @@ from django.db.utils import OperationalError
 from tasks_app.models import User
 from tests.concurrency.contest import all_at_once
 
-pytestmark = [
-    pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows"),
-    pytest.mark.django_db(transaction=True),
-]
+pytestmark = [pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 def _in_a_transaction() -> None:

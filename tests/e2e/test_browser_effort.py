@@ -21,7 +21,7 @@ from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_deck import QUEUE, shows
 from tests.e2e.test_browser_review import sign_in, watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 DECISIONS = 20
 # What a person did: keys, and clicks of a pointer (a button that a key presses has no detail).

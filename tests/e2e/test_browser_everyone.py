@@ -25,7 +25,7 @@ from tasks_app.services import (
 from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_review import QUEUE, choose, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 LOOKS: list[tuple[str, Literal["light", "dark"]]] = [("desk", "dark"), ("desk", "light"), ("phone", "light")]
