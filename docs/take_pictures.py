@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 QUEUE = "/admin/tasks_app/humantask/"
 CONFIGURATION = "/admin/tasks_app"
-# The sheet's name: who looks, at which address, and what is clicked or pressed there.
+# The sheet's name: who looks, at which address, and what is clicked there, or filled in (`field := text`).
 SHEETS: dict[str, tuple[str, str, list[str]]] = {
     "home": ("sam", "/admin/", []),
     "queue": ("ana", f"{QUEUE}?tab=unassigned", []),
@@ -45,6 +45,12 @@ SHEETS: dict[str, tuple[str, str, list[str]]] = {
     "task-type": ("root", f"{CONFIGURATION}/tasktype/compliance_review/change/", []),
     "team": ("root", f"{CONFIGURATION}/team/creative-review/change/", []),
     "policies": ("root", f"{CONFIGURATION}/slapolicy/", []),
+    "policy-preview": (
+        "root",
+        f"{CONFIGURATION}/slapolicy/add/",
+        ["[name=name] := Everything in six hours", "[name=to_resolve_minutes] := 360", "[name=_save]"],
+    ),
+    "clock": ("ana", f"{QUEUE}?tab=mine", [".c-row-link", ".c-clock summary"]),
     "tokens": ("root", f"{CONFIGURATION}/adaptertoken/", []),
     "deliveries": ("root", "/admin/notifications/delivery/", []),
     "alerts": ("root", "/admin/notifications/alert/", []),
@@ -120,7 +126,11 @@ def signed_in(browser: Browser, url: str, person: str, password: str) -> Any:
 def taken(page: Page, url: str, clicks: list[str]) -> str:
     """One picture of the page, once what was clicked has come."""
     page.goto(url)
-    for selector in clicks:
+    for step in clicks:
+        selector, _fills, text = step.partition(" := ")
+        if text:
+            page.locator(selector).first.fill(text)
+            continue
         page.locator(selector).first.click()
         page.wait_for_load_state("load")
         page.wait_for_timeout(600)

@@ -163,9 +163,11 @@ def task_metrics(now: datetime) -> Iterable[Metric]:
     for name, key, text in (
         ("created_tasks_24h", "created", "Tasks opened in the last 24 hours, by type."),
         ("resolved_tasks_24h", "resolved", "Tasks ended in the last 24 hours, by type."),
+        # None of a type that had none opened, while some may well have been escalated: 0 would say that all is well.
         ("escalation_ratio_24h", "escalation_rate", "Escalated tasks to those opened in the last 24 hours, by type."),
     ):
-        yield Metric(name, text, [Sample(t[key] or 0, {"task_type": kind}) for kind, t in types.items()])
+        samples = [Sample(t[key], {"task_type": kind}) for kind, t in types.items() if t[key] is not None]
+        yield Metric(name, text, samples)
     for name, key in (
         ("assignment_seconds_24h", "seconds_to_assignment"),
         ("work_seconds_24h", "seconds_of_work"),

@@ -35,6 +35,7 @@ ASSIGN_BY: Final = _("to be assigned by %(deadline)s")
 POLICIES_CHANGED: Final = _("deadline policies were changed")
 POLICY_CHANGED: Final = _("the policy “%(name)s” was changed by %(person)s")
 CALENDAR_CHANGED: Final = _("the calendar “%(name)s” was changed by %(person)s")
+TYPE_CHANGED: Final = _("the task type “%(name)s” was changed by %(person)s")
 # -- reports of the same problem
 REPORTED_AGAIN: Final = _("reported again")
 REPORTED_TIMES: Final = _("reported %(n)d times")

@@ -117,7 +117,8 @@ def _attempt(task_id: str, actor: Actor) -> bool:
             return any(_act(Change(task, actor, now, ledger, _fired(task), seen.get(task.task_id))) for task in tasks)
     except Exception:
         log.exception("timer of %s failed; pushed forward", task_id)
-        HumanTask.objects.filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)
+        # It may have ended meanwhile: an ended task has no timer, and nothing happens to it any more.
+        HumanTask.objects.open().filter(pk=task_id).update(next_timer_at=clock.now() + PUSHED_FORWARD)
         return False
 
 

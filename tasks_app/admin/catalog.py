@@ -131,6 +131,13 @@ class TaskTypeAdmin(CatalogAdmin):
     def consequences(self, request: HttpRequest, form: Any, formsets: list[Any]) -> list[str]:
         return consequences.of_task_type(form.instance, form)
 
+    def save_model(self, request: HttpRequest, obj: TaskType, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and {"expires_after_hours", "usual_handling_minutes"} & set(form.changed_data):
+            services.note_type_changed(
+                reasons.TYPE_CHANGED % {"name": obj.label, "person": request.user.get_username()}
+            )
+
 
 class PeopleWidget(AutocompleteSelect):
     """Django looks up whatever was sent when it shows a form again; a key that is no number would be a server error."""

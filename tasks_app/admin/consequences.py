@@ -60,6 +60,12 @@ def of_task_type(kind: TaskType, form: Any) -> list[str]:
                 % {"label": label, "tasks": _tasks(halfway)}
             )
     said += _of_schemas(before, form, number)
+    hours = form.cleaned_data["expires_after_hours"]
+    if hours is not None and hours != before.expires_after_hours and number:
+        said.append(
+            _("The %(tasks)s of this type end by themselves %(n)d hours after they were opened, after a warning.")
+            % {"tasks": _tasks(number), "n": hours}
+        )
     if form.cleaned_data["needs_second_reviewer"] and not before.needs_second_reviewer and number:
         said.append(
             _("Two people must decide each of the %(tasks)s of this type from now on.") % {"tasks": _tasks(number)}

@@ -25,7 +25,7 @@ from tasks_app.links import queue_url
 from tasks_app.models import HourSummary, HumanTask, TaskType, TeamMembership, User
 from tasks_app.models.task import NEVER
 from tasks_app.permissions import EVERYTHING, led_by
-from tasks_app.states import Priority
+from tasks_app.states import WAITING, Priority
 
 HOURS: Final = 24
 SHOWN: Final = ("created", "ended")
@@ -70,6 +70,9 @@ class Day:
     breach_rate: str
     breached: int
     decided: int
+    escalation_rate: str
+    escalated: int
+    created: int
     bars: list[Bar]
     marks: list[str]
     top: int
@@ -133,9 +136,12 @@ def last_day(actor: Actor, now: datetime) -> tuple[Day, dict[str, int]] | None:
     created, resolved = (sum(n for (_h, told), n in summed.by_hour.items() if told == what) for what in SHOWN)
     day = Day(
         median="–" if summed.median is None else span(timedelta(seconds=summed.median)),
-        breach_rate="–" if not summed.decided else f"{round(100 * summed.missed / summed.decided)} %",
+        breach_rate=_share(summed.missed, summed.decided),
         breached=summed.missed,
         decided=summed.decided,
+        escalation_rate=_share(summed.escalated, created),
+        escalated=summed.escalated,
+        created=created,
         bars=bars,
         marks=[bars[place].hour for place in (0, 6, 12, 18, HOURS - 1)],
         top=top,
@@ -150,12 +156,18 @@ def last_day(actor: Actor, now: datetime) -> tuple[Day, dict[str, int]] | None:
     return day, dict(people)
 
 
+def _share(part: int, whole: int) -> str:
+    """More than all where what was escalated had been opened the day before."""
+    return f"{round(100 * part / whole)} %" if whole else "–"
+
+
 @dataclass(frozen=True)
 class _DaySum:
     """The sums of 24 hours; `median` in seconds."""
 
     by_hour: Counter[tuple[datetime, str]]
     by_person: Counter[tuple[str, str]]
+    escalated: int
     decided: int
     missed: int
     median: float | None
@@ -164,8 +176,9 @@ class _DaySum:
 def _sum_day(first: datetime, whole: Q) -> _DaySum:
     past = HourSummary.objects.filter(whole, hour__gte=first)
     by_hour: Counter[tuple[datetime, str]] = Counter()
-    for hour, what, number in past.filter(what__in=SHOWN).values_list("hour", "what", "number"):
+    for hour, what, number in past.filter(what__in=(*SHOWN, "escalated")).values_list("hour", "what", "number"):
         by_hour[hour, what] += number
+    escalated = sum(number for (_hour, what), number in by_hour.items() if what == "escalated")
     decisions, missed = past.filter(what="decided"), 0
     by_person: Counter[tuple[str, str]] = Counter()
     for task_type, person, number, late in decisions.values_list("task_type", "person", "number", "missed"):
@@ -173,7 +186,7 @@ def _sum_day(first: datetime, whole: Q) -> _DaySum:
         missed += late
     times = hours.times_by(decisions, "what").get(("decided",))
     median = None if times is None else times.percentile(0.5)
-    return _DaySum(by_hour, by_person, by_person.total(), missed, median)
+    return _DaySum(by_hour, by_person, escalated, by_person.total(), missed, median)
 
 
 def _bars(first: datetime, counted: Counter[tuple[datetime, str]]) -> tuple[list[Bar], int]:
@@ -201,6 +214,14 @@ def _told(bars: Sequence[Bar], created: int, resolved: int) -> str:
     if most.created:
         said += " " + _("Most were opened in the hour from %(hour)s: %(n)d.") % {"hour": most.hour, "n": most.created}
     return said
+
+
+def oldest_waiting(actor: Actor, now: datetime) -> str:
+    """For how long the oldest task in sight has waited for somebody; empty where none waits."""
+    waiting = selectors.open_tasks(actor).filter(status__in=sorted(WAITING), assigned_to__isnull=True)
+    key = ("oldest waiting", actor.user.pk, actor.grants)
+    since = counts.remembered(key, now, lambda: (waiting.aggregate(since=Min("created_at"))["since"], NEVER))
+    return "" if since is None else span(now - since, coarse=True)
 
 
 def by_person(actor: Actor, now: datetime, decided: dict[str, int]) -> list[PersonRow] | None:
@@ -246,6 +267,13 @@ def _person(name: str, row: dict[str, Any], now: datetime, decided: dict[str, in
         decided=decided.get(name, 0),
         url=queue_url(tab="all", assignee=name),
     )
+
+
+def escalated_in_words(day: Day) -> str:
+    """`2 escalated, 40 opened`: a rate alone would not say of how many."""
+    escalated = ngettext("%(n)d escalated", "%(n)d escalated", day.escalated) % {"n": day.escalated}
+    opened = ngettext("%(n)d opened", "%(n)d opened", day.created) % {"n": day.created}
+    return f"{escalated}, {opened}"
 
 
 def decided_in_words(day: Day) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Q
@@ -51,12 +52,14 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     counts = counts_of(request)
     within_reach = Q(status__in=sorted(WAITING)) | Q(assigned_to=actor.user)
     urgent = selectors.open_tasks(actor).filter(within_reach).in_queue_order()[:MOST_URGENT]
+    waiting = _waiting_since(actor, now, counts)
     told = figures.last_day(actor, now)
     day, decided = told or (None, {})
     return {
         **context,
         "day": day,
         "decided": figures.decided_in_words(day) if day else "",
+        "escalated": figures.escalated_in_words(day) if day else "",
         "open_by_type": figures.open_by_type(actor),
         "priorities": [priority.label for priority in figures.PRIORITIES],
         "people": figures.by_person(actor, now, decided),
@@ -64,7 +67,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "now": now,
         "title": _("Home"),
         "is_fullwidth": "1",
-        "cards": [*_own_cards(counts), *filter(None, (source(actor) for source in _SOURCES))],
+        "cards": [*_own_cards(counts, waiting), *filter(None, (source(actor) for source in _SOURCES))],
         "lines": lines_of(urgent, actor, now),
         "empty": _("Nothing waits for you."),
         "queue_url": queue_url(tab="unassigned"),
@@ -73,13 +76,19 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _own_cards(counts: dict[str, int]) -> list[Card]:
+def _waiting_since(actor: Actor, now: datetime, counts: dict[str, int]) -> str:
+    """What the number of tasks that nobody has does not say: for how long one of them has waited."""
+    oldest = figures.oldest_waiting(actor, now) if counts["unassigned"] else ""
+    return _("the oldest waits %(span)s") % {"span": oldest} if oldest else _("waiting for someone")
+
+
+def _own_cards(counts: dict[str, int], waiting: str) -> list[Card]:
     def card(title: str, name: str, hint: str, url: str, tone: str = "") -> Card:
         return Card(title, shown_count(counts[name]) or "", hint, url, tone if counts[name] else "")
 
     return [
         card(_("Mine"), "mine", _("tasks you hold"), queue_url(tab="mine")),
-        card(_("Unassigned"), "unassigned", _("waiting for someone"), queue_url(tab="unassigned")),
+        card(_("Unassigned"), "unassigned", waiting, queue_url(tab="unassigned")),
         card(_("Overdue"), "overdue", _("past their deadline"), queue_url(tab="overdue"), "red"),
         card(_("Due within the hour"), "soon", _("deadline is near"), queue_url(tab="all", due="soon"), "orange"),
         card(_("Escalated"), "escalated", _("raised, not decided yet"), queue_url(tab="escalated"), "violet"),

@@ -45,7 +45,7 @@ def month_of(calendar: Calendar, first: date) -> Month:
     counted = sum((_counted(calendar, first + timedelta(days=n)) for n in range((following - first).days)), timedelta())
     return Month(
         title=dateformat.format(first, "F Y"),
-        names=[f"{date(2024, 1, 1) + timedelta(days=n):%a}" for n in range(7)],  # a Monday
+        names=[dateformat.format(date(2024, 1, 1) + timedelta(days=n), "D") for n in range(7)],  # a Monday
         weeks=rows,
         total=duration(counted),
         previous=f"{first - timedelta(days=1):%Y-%m}",

@@ -22,7 +22,7 @@ from tasks_app.catalog_data import shown
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, SLAPolicy, SLAStep
 from tasks_app.services import StepSpec
-from tasks_app.services.policies import check_channel
+from tasks_app.services.policies import check_channel, check_reach
 from tasks_app.sla import policies
 from tasks_app.sla.explain import duration
 from tasks_app.sla.preview import Preview, preview_policy
@@ -183,6 +183,10 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         targets = ("to_assign_minutes", "assigned_to_resolve_minutes", "to_resolve_minutes")
         if not any(values.get(name) for name in targets):
             raise forms.ValidationError(_("Give at least one of the three times, in minutes."))
+        try:
+            check_reach(values.get("calendar"), [values.get(name) for name in targets])
+        except InvalidInput as error:
+            self.add_error("calendar", error.message)
         return values
 
 

@@ -1,6 +1,7 @@
 """The report page and its CSV: what happened in a period of the reader's days, of the tasks in the reader's sight."""
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
 from io import StringIO
@@ -90,7 +91,7 @@ def report_page(request: HttpRequest) -> HttpResponse:
             "after_url": _url(period, by, period.beside(1)),
             "csv_url": f"{_url(period, by, period.first)}&format=csv",
             "total": _line(_("All"), found.total),
-            "lines": [_line(name, figures) for name, figures in _named(found.by, found.groups).items()],
+            "lines": [_line(name, figures) for name, figures in _named(found.by, found.groups)],
             "causes": _causes(found.total),
             "days": _days(found.days),
         },
@@ -160,18 +161,23 @@ def _times(figures: Figures, what: str) -> list[str]:
     return ["–" if seconds is None else span(timedelta(seconds=seconds)) for seconds in told]
 
 
-def _named(by: str, groups: dict[str, Figures]) -> dict[str, Figures]:
-    """Slugs by their names."""
+def _named(by: str, groups: dict[str, Figures]) -> list[tuple[str, Figures]]:
+    """Names for slugs; two that bear the same name are told apart."""
     models: dict[str, Any] = {
         "task_type": (TaskType, "label"),
         "team": (Team, "name"),
         "principal": (Principal, "name"),
     }
     if by not in models:
-        return {name or _("no adapter named"): figures for name, figures in groups.items()}
+        return [(name or _("no adapter named"), figures) for name, figures in groups.items()]
     model, column = models[by]
     names = dict(model.objects.filter(pk__in=groups).values_list("pk", column))
-    return {f"{names.get(slug) or slug}": figures for slug, figures in groups.items()}
+    borne = Counter(names.values())
+    return [
+        (f"{name} ({slug})" if borne[name] > 1 else name or slug, figures)
+        for slug, figures in groups.items()
+        for name in (names.get(slug, ""),)
+    ]
 
 
 def _causes(total: Figures) -> list[tuple[str, int, int]]:

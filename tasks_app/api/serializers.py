@@ -117,7 +117,9 @@ class HoldIn(StrictSerializer):
 
 
 class ExtendIn(StrictSerializer):
-    until = serializers.DateTimeField(help_text="ISO 8601 with offset, at most 90 days ahead: it expires then instead.")
+    until = MomentField(
+        help_text="ISO 8601 with offset, later than its present end, at most 90 days ahead: it expires then instead."
+    )
     reason = serializers.CharField(max_length=TEXT, required=False, allow_blank=True)
 
 

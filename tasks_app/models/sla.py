@@ -149,6 +149,14 @@ class SLAPolicy(_Revised):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """In no time at all nobody does anything: every task would be late as it is opened."""
+        names = ("to_assign_minutes", "assigned_to_resolve_minutes", "to_resolve_minutes")
+        refusal = _("Give at least one minute, or leave it empty.")
+        wrong = {name: refusal for name in names if getattr(self, name) == 0}
+        if wrong:
+            raise ValidationError(wrong)
+
 
 class SLAStep(_Revised):
     """What happens at a moment of a clock. A step that was used is never edited: the new version is a new row.
@@ -221,6 +229,8 @@ class SLAStep(_Revised):
     def clean(self) -> None:
         if self.offset_minutes is not None and abs(timedelta(minutes=self.offset_minutes)) > timedelta(days=366):
             raise ValidationError({"offset_minutes": _("Give at most a year.")})
+        if self.clock == self.Clock.ASSIGN and self.policy.to_assign_minutes is None:
+            raise ValidationError({"clock": _("The policy gives no time to assign, so this step would never come.")})
 
 
 class FiredStep(models.Model):

@@ -369,7 +369,7 @@ class HumanTask(Holding, ProtectedStatus):
             return
         self.touch(now=now)
         self.holds = [*self.holds, [self.held_since.astimezone(UTC).isoformat(), now.astimezone(UTC).isoformat()]]
-        self.held_since = self.follow_up_at = None
+        self.held_since = self.follow_up_at = self.expiry_warned_at = None  # of its end it is warned again
         self.held_reason = ""
         self.quiet_until = now + QUIET_AFTER_HOLD
 

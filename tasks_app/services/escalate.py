@@ -11,6 +11,7 @@ from tasks_app.exceptions import InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, TaskEvent
 from tasks_app.services.rhythm import Change, changing, wrong_state
 from tasks_app.services.texts import masked_reason
+from tasks_app.sla import policies
 from tasks_app.states import OPEN, EventType
 
 LONGEST_EXTENSION: Final = timedelta(days=90)
@@ -65,6 +66,9 @@ def extend_task(
             raise InvalidInput("until", _("tasks of this type do not expire."))
         if not change.now < until <= change.now + LONGEST_EXTENSION:
             raise InvalidInput("until", _("give a moment in the future, at most 90 days ahead."))
+        end = policies.plan(task, policies.policy_of(task), ()).ends_at
+        if end is not None and until <= end:
+            raise InvalidInput("until", _("it expires at %(end)s; give a later moment.") % {"end": reasons.moment(end)})
         text = masked_reason(change, reason)
         change.change(EventType.EXTENDED, lambda: task.extend(to=until, now=change.now), reason=text)
     return change.task

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Final
 
 from django.core.exceptions import ValidationError
@@ -14,9 +15,9 @@ from tasks_app import reasons, registries
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import BusinessCalendar, FiredStep, HumanTask, SLAPolicy, SLARevision, SLAStep, Team
-from tasks_app.services.rhythm import Change, written_at_the_end
+from tasks_app.services.rhythm import Change, start_by_of, written_at_the_end
 from tasks_app.sla import policies
-from tasks_app.sla.calendars import CalendarError
+from tasks_app.sla.calendars import CalendarError, NeverReached
 from tasks_app.states import EventType
 
 BATCH: Final = 200
@@ -61,6 +62,9 @@ def save_policy(policy: SLAPolicy, steps: Sequence[StepSpec] | None = None) -> S
     have taken stays as it was. Afterwards call `recompute_open_tasks`.
     """
     _check(policy, "policy")
+    check_reach(
+        policy.calendar, (policy.to_assign_minutes, policy.assigned_to_resolve_minutes, policy.to_resolve_minutes)
+    )
     policy.save()
     if steps is not None:
         _replace_steps(policy, steps)
@@ -73,6 +77,17 @@ def _check(row: SLAPolicy | SLAStep, field: str) -> None:
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         raise InvalidInput(field if name == "__all__" else name, messages[0]) from None
+
+
+def check_reach(calendar: BusinessCalendar | None, targets: Sequence[int | None]) -> None:
+    """Raise InvalidInput where a calendar does not open for so long: the clock would never end, and nobody notice."""
+    if calendar is None:
+        return
+    longest, arithmetic = max(filter(None, targets), default=0), policies.calendar_of(calendar)
+    try:
+        arithmetic.add_business_time(clock.now(), timedelta(minutes=longest))
+    except NeverReached:
+        raise InvalidInput("calendar", _("It does not open for so many minutes within ten years.")) from None
 
 
 def _replace_steps(policy: SLAPolicy, specs: Sequence[StepSpec]) -> None:
@@ -127,6 +142,12 @@ def note_reason(reason: str) -> None:
     SLARevision.objects.filter(pk=1).update(reason=reason)
 
 
+def note_type_changed(reason: str) -> None:
+    """A type's expiry and usual handling time are in the timers and places of its open tasks: compute those anew."""
+    SLARevision.bump()
+    note_reason(reason)
+
+
 def apply_changes(actor: Actor) -> int:
     """Compute the open tasks anew if policies changed since that was last done; return how many tasks changed.
 
@@ -179,8 +200,12 @@ def _recompute(change: Change, reason: str) -> bool:
         plan.due.deadline if plan.due else None,
         plan.assign.deadline if plan.assign else None,
     )
+    told = reason or reasons.POLICIES_CHANGED
     if before == after:
-        if task.next_timer_at != plan.next_timer_at:  # its steps changed
+        if task.start_by != start_by_of(task, task.due_by):  # the type's usual handling time: its place in the queue
+            change.change(EventType.DEADLINE_CHANGED, lambda: None, reason=told)
+            return True
+        if task.next_timer_at != plan.next_timer_at:  # steps, or the type's expiry
             change.wait()
         return False
 
@@ -188,7 +213,7 @@ def _recompute(change: Change, reason: str) -> bool:
         task.sla_policy_id = policy_id
         task.change_deadline(now=change.now)
 
-    change.change(EventType.DEADLINE_CHANGED, move, reason=reason or reasons.POLICIES_CHANGED)
+    change.change(EventType.DEADLINE_CHANGED, move, reason=told)
     return True
 
 

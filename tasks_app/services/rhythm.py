@@ -80,6 +80,8 @@ class Change:
             raise wrong_state(self.task, name) from None
         self._touch()
         schedule(self.task, now=self.now, fired=self.fired)
+        if before["held_since"] is not None and not self.task.is_open:
+            _settle(self.task)
         return self._record(TRANSITIONS[name].event, before, reason, on_behalf_of)
 
     def change(self, event: EventType, change: Callable[[], None], *, reason: str = "") -> TaskEvent:
@@ -155,9 +157,20 @@ def schedule(task: HumanTask, *, now: datetime, fired: Collection[str] | None = 
     plan = policies.plan(task, policies.policy_of(task), fired)
     task.assign_by = plan.assign.deadline if plan.assign else None
     task.due_by = plan.due.deadline if plan.due else None
-    usual = task.task_type.usual_handling_minutes
-    task.start_by = deadlines.start_by(task.due_by, task.created_at, usual, task.value_at_risk)
+    task.start_by = start_by_of(task, task.due_by)
     task.next_timer_at = plan.next_timer_at
+
+
+def start_by_of(task: HumanTask, due_by: datetime | None) -> datetime:
+    """The task's place in the queue, if it is due then."""
+    usual = task.task_type.usual_handling_minutes
+    return deadlines.start_by(due_by, task.created_at, usual, task.value_at_risk)
+
+
+def _settle(task: HumanTask) -> None:
+    """The deadline of a task that ended on hold, whose hold had been counted up to its follow-up."""
+    plan = policies.plan(task, policies.policy_of(task), ())
+    task.due_by = plan.due.deadline if plan.due else None
 
 
 @contextmanager

@@ -236,9 +236,12 @@ def _check_region(country: str, subdivision: str) -> None:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except (TypeError, ValueError):
-        raise CalendarError(f"'{text}' is not a date; give one like 2026-12-24") from None
+        found = None
+    if found is None or f"{found}" != text:  # 20261224 would name the same day a second time
+        raise CalendarError(f"'{text}' is not a date; give one like 2026-12-24")
+    return found
 
 
 def _ranges(ranges: Sequence[Sequence[str]]) -> tuple[Hours, ...]:

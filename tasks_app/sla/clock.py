@@ -90,6 +90,8 @@ class Facts:
     quiet_until: datetime | None = None
     escalated_at: datetime | None = None
     expiry: datetime | None = None
+    expiry_is_given: bool = False
+    """Somebody put the end off to this moment: no hold moves it."""
     expiry_warned_at: datetime | None = None
     claim: Claim | None = None
     staged_until: datetime | None = None
@@ -135,6 +137,8 @@ class Plan:
     warns_of_expiry_at: datetime | None
     resumes_at: datetime | None
     quiet_until: datetime | None
+    ends_at: datetime | None = None
+    """When the task would expire; told on hold too, when nothing expires."""
     returns_at: datetime | None = None
     """When a task that its holder left alone goes back to the queue."""
     warns_of_return_at: datetime | None = None
@@ -196,10 +200,11 @@ def plan(facts: Facts, policy: Policy | None, fired: Collection[str] = ()) -> Pl
     ending = [running[kind] for kind in (Kind.RESOLVE, Kind.WORK) if kind in running]
     due = min(ending, key=lambda target: target.deadline, default=None)
     is_held, pauses = facts.held_since is not None, policy is not None and policy.pauses_on_hold
+    stands_still = pauses and facts.explicit_due is None  # a deadline that the adapter gave knows no pause
     steps = []
     for step in policy.steps if policy else ():
         target = assign if step.clock == "assign" else due
-        if step.key in fired or target is None or (is_held and (pauses or step.action not in GENTLE)):
+        if step.key in fired or target is None or (is_held and (stands_still or step.action not in GENTLE)):
             continue
         moment = target.moment_of(step)
         if moment is not None:
@@ -207,7 +212,7 @@ def plan(facts: Facts, policy: Policy | None, fired: Collection[str] = ()) -> Pl
     has_steps = policy is not None and bool(policy.steps)
     handled = due is None or has_steps or (facts.escalated_at is not None and due.deadline <= facts.escalated_at)
     expiry = facts.expiry
-    if expiry is not None and pauses:
+    if expiry is not None and pauses and not facts.expiry_is_given:
         expiry += sum((end - start for start, end in facts.all_holds), timedelta())
     warns = None
     if expiry is not None:
@@ -225,6 +230,7 @@ def plan(facts: Facts, policy: Policy | None, fired: Collection[str] = ()) -> Pl
         warns_of_expiry_at=None if is_held else warns,
         resumes_at=facts.follow_up_at,
         quiet_until=facts.quiet_until,
+        ends_at=expiry,
         returns_at=None if is_held or facts.claim is None else facts.claim.returns_at,
         warns_of_return_at=None if is_held or facts.claim is None else facts.claim.warns_at,
         decides_at=facts.staged_until,

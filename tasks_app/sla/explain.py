@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from django.utils import dateformat
 from django.utils.translation import gettext as _
 
 from tasks_app import reasons
@@ -72,11 +73,17 @@ def explain(task: HumanTask, now: datetime, *, reader: ZoneInfo | None = None) -
     facts = policies.facts_of(task)
     plan = policies.plan(task, policy)
     ended = task.completed_at
-    shown = tuple(_shown(target, _stopped_at(kind, task), ended or now) for kind, target in plan.targets.items())
     calendar = policy.calendar if policy and not task.due_is_explicit else ROUND_THE_CLOCK
     held = facts.all_holds
     zone = reader if reader is not None and calendar.is_always else ZoneInfo(calendar.zone)
-    basis = _basis(task, policy, zone)
+    counted_now = plan.due.deadline if plan.due else None
+    if ended is not None and counted_now != task.due_by:
+        # A promise that was edited since explains nothing: what was promised then is what was kept or missed.
+        shown: tuple[ClockShown, ...] = ()
+        basis = [_as_it_was(task, ended, zone), _as_it_would_be(counted_now, zone)]
+    else:
+        shown = tuple(_shown(target, _stopped_at(kind, task), ended or now) for kind, target in plan.targets.items())
+        basis = _basis(task, policy, plan, zone)
     return Explanation(
         policy=policy.name if policy else "",
         calendar=(policy.calendar_name if policy else "") or _("round the clock"),
@@ -158,10 +165,26 @@ def _sentences(
     return said
 
 
-def _basis(task: HumanTask, policy: Policy | None, zone: ZoneInfo) -> list[str]:
+def _as_it_was(task: HumanTask, ended: datetime, zone: ZoneInfo) -> str:
+    if task.due_by is None:
+        return _("The task had no deadline when it ended.")
+    told = _("Its deadline was %(due)s: kept.") if ended <= task.due_by else _("Its deadline was %(due)s: missed.")
+    return told % {"due": local(task.due_by, zone)}
+
+
+def _as_it_would_be(due: datetime | None, zone: ZoneInfo) -> str:
+    if due is None:
+        return _("By the policies as they are now it would have none; that does not count.")
+    return _("By the policies as they are now it would be %(due)s; that does not count.") % {"due": local(due, zone)}
+
+
+def _basis(task: HumanTask, policy: Policy | None, plan: Plan, zone: ZoneInfo) -> list[str]:
     said = [_origin(task, policy)]
     if policy is not None and not task.due_is_explicit:
         said.append(_calendar(policy, zone))
+        begun = {kind for kind in policy.targets if kind is not Kind.WORK or task.assigned_at is not None}
+        if begun - plan.targets.keys():
+            said.append(_("It does not open for so long within ten years."))
     if task.due_by is None and not task.due_is_explicit:
         said.append(_("So the task has no deadline."))
     return said
@@ -217,8 +240,9 @@ def _progress(shown: ClockShown, zone: ZoneInfo, now: datetime) -> str:
 
 
 def local(moment: datetime, zone: ZoneInfo) -> str:
-    """`Mon 2026-03-02 09:30 CET`."""
-    return f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M %Z}"
+    """`Mon 2026-03-02 09:30 CET`, the weekday in the reader's language."""
+    at = moment.astimezone(zone)
+    return f"{dateformat.format(at, 'D Y-m-d H:i')} {at:%Z}"
 
 
 def duration(length: timedelta) -> str:

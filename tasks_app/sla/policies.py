@@ -35,9 +35,10 @@ _open: ContextVar[Book | None] = ContextVar("open_book", default=None)
 @contextmanager
 def read_once() -> Iterator[Book]:
     """Within the block the policies are those of its beginning, without another look: for work on many tasks."""
-    token = _open.set(book())
+    held = book()
+    token = _open.set(held)
     try:
-        yield _kept
+        yield held
     finally:
         _open.reset(token)
 
@@ -148,6 +149,7 @@ def facts_of(task: HumanTask) -> Facts:
         quiet_until=task.quiet_until,
         escalated_at=task.escalated_at,
         expiry=None if expiry is None else (task.extended_to or expiry),
+        expiry_is_given=task.extended_to is not None,
         expiry_warned_at=task.expiry_warned_at,
         claim=claim_of(task),
         staged_until=task.staged_until,

@@ -17,7 +17,7 @@ LIMIT: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One open task that the policy fits, or that would leave it."""
+    """One open task that would change: that the policy fits, or that would leave it."""
 
     task_id: str
     task_type: str
@@ -29,11 +29,6 @@ class Difference:
     assign_before: datetime | None
     assign_after: datetime | None
 
-    @property
-    def is_change(self) -> bool:
-        before = (self.policy_before, self.due_before, self.assign_before)
-        return before != (self.policy_after, self.due_after, self.assign_after)
-
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -41,6 +36,8 @@ class Preview:
     """How many open tasks the policy would fit and win."""
     changed: int
     newly_overdue: int
+    acted_upon: int
+    """On how many timers would act as soon as it is saved: steps whose moment has passed, or what is overdue then."""
     differences: tuple[Difference, ...]
     """The first 500 that would change, in the order of ids."""
 
@@ -70,7 +67,7 @@ def _preview(candidates: Sequence[Policy]) -> Preview:
 def _compared(changed_book: policies.Book, candidates: Sequence[Policy]) -> Preview:
     """Each open task under the policies as they are, and as they would be."""
     now, ids = core_clock.now(), {candidate.id for candidate in candidates}
-    matched = changed = overdue = 0
+    matched = changed = overdue = acted_upon = 0
     found: list[Difference] = []
     tasks = HumanTask.objects.open().select_related("task_type", "team").defer("context_data", "error_detail")
     for task, fired in _with_steps_taken(tasks.order_by("pk").iterator(chunk_size=500)):
@@ -80,23 +77,28 @@ def _compared(changed_book: policies.Book, candidates: Sequence[Policy]) -> Prev
         if not wins and task.sla_policy_id not in ids:
             continue
         before, plan = policies.policy_of(task), policies.plan(task, winner, fired)
-        difference = Difference(
-            task.task_id,
-            task.task_type.label,
-            " · ".join(filter(None, (task.operation, task.creative_id or task.media_buy_id))),
-            before.name if before else "",
-            winner.name if winner else "",
-            task.due_by,
-            plan.due.deadline if plan.due else None,
-            task.assign_by,
-            plan.assign.deadline if plan.assign else None,
-        )
-        if difference.is_change:
-            changed += 1
-            overdue += _is_past(difference.due_after, now) and not _is_past(difference.due_before, now)
-            if len(found) < LIMIT:
-                found.append(difference)
-    return Preview(matched, changed, overdue, tuple(found))
+        due, assign = (None if target is None else target.deadline for target in (plan.due, plan.assign))
+        acted_upon += _is_past(plan.next_timer_at, now) and not _is_past(task.next_timer_at, now)
+        # As `recompute_open_tasks` will compare them: another name alone is no change.
+        if (task.sla_policy_id, task.due_by, task.assign_by) == (winner.id if winner else None, due, assign):
+            continue
+        changed += 1
+        overdue += _is_past(due, now) and not _is_past(task.due_by, now)
+        if len(found) < LIMIT:
+            found.append(
+                Difference(
+                    task.task_id,
+                    task.task_type.label,
+                    " · ".join(filter(None, (task.operation, task.creative_id or task.media_buy_id))),
+                    before.name if before else "",
+                    winner.name if winner else "",
+                    task.due_by,
+                    due,
+                    task.assign_by,
+                    assign,
+                )
+            )
+    return Preview(matched, changed, overdue, acted_upon, tuple(found))
 
 
 def _with_steps_taken(tasks: Iterator[HumanTask]) -> Iterator[tuple[HumanTask, set[str]]]:

@@ -40,6 +40,7 @@ def test_it_counts_what_the_reader_may_see(make_task: NewTaskFactory, ana: Actor
         "Due within the hour": "1",
         "Escalated": "0",
     }
+    assert [card.hint for card in cards[:2]] == ["tasks you hold", "the oldest waits 3 h"]
     assert {card.value for card in client_for("zoe").get("/admin/").context["cards"][:5]} == {"0"}
 
 
@@ -90,6 +91,7 @@ def test_it_tells_how_the_team_does(past: None, client_for: ClientFor) -> None:
     page = client_for("ana").get("/admin/")
     day = page.context["day"]
     assert (day.decided, day.breached, day.breach_rate) == (2, 1, "50 %")
+    assert (day.escalation_rate, page.context["escalated"]) == ("0 %", "0 escalated, 3 opened")
     assert day.median.startswith(("1 h", "2 h"))
     assert (sum(bar.created for bar in day.bars), sum(bar.resolved for bar in day.bars)) == (3, 2)
     assert "3 tasks were opened and 2 resolved" in page.content.decode()
@@ -152,4 +154,5 @@ def test_it_reads_hours_and_no_closed_tasks(past: None, client_for: ClientFor) -
 def test_it_draws_a_chart_without_anything_in_it(people: dict[str, User], client_for: ClientFor) -> None:
     page = client_for("ana").get("/admin/")
     assert len(page.context["day"].bars) == 24
-    assert page.context["day"].median == page.context["day"].breach_rate == "–"
+    day = page.context["day"]
+    assert day.median == day.breach_rate == day.escalation_rate == "–"

@@ -153,8 +153,18 @@ def test_its_page_and_csv_are_for_leads_and_auditors(a_day: None, client_for: Cl
     assert head[:5] == ["from", "to", "time_zone", "by", "group"]
     assert groups["total"]["ended"] == "7"
     assert groups["creative-review"]["missed_share"] == str(round(4 / 6, 4))
-    assert groups["2026-03-02"]["opened"] == "7"
+    assert {groups["2026-03-02"][name] for name in ("opened", "ended")} == {"7"}
+    # Of one day all happened: its row says what the total says.
+    assert [*groups["2026-03-02"].values()][5:] == [*groups["total"].values()][5:]
+    assert groups["total"]["to_end_median_s"]
     assert len(rows) == 1 + len(groups) == 1 + 3 + 1 + 31
+
+
+def test_it_tells_groups_of_one_name_apart(a_day: None, client_for: ClientFor) -> None:
+    Team.objects.filter(pk__in=["creative-review", "ad-operations"]).update(name="Desk")
+    page = client_for("sam").get(f"{REPORT}?period=day&date=2026-03-02&by=team")
+    lines = {line.name: line.figures.ended for line in page.context["lines"]}
+    assert lines == {"Desk (creative-review)": 6, "Desk (ad-operations)": 0}
 
 
 def test_its_cells_are_no_formulas(a_day: None, client_for: ClientFor) -> None:

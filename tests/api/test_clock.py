@@ -95,5 +95,6 @@ def test_it_puts_off_the_end_of_a_task_that_expires(api: ClientFactory, opened: 
     assert (refused.status_code, "do not expire" in refused.content.decode()) == (400, True)
     TaskType.objects.filter(pk="creative_approval").update(expires_after_hours=8)
     assert "extend" in sam.get(address).json()["allowed_actions"]
+    assert "Give the offset too" in sam.post(f"{address}extend/", {"until": "2099-01-01T17:00"}).content.decode()
     assert sam.post(f"{address}extend/", {"until": until, "reason": "the buyer is away"}).status_code == 200
     assert api("ana").post(f"{address}extend/", {"until": until}).status_code == 403

@@ -237,7 +237,7 @@ def test_every_verb_of_the_services_leaves_its_event(
 def test_no_verb_of_the_services_is_missing_here() -> None:
     verbs = {name for name in services.__all__ if name[0].islower()}
     configuration = {
-        *("apply_changes", "follow_limit", "note_reason"),
+        *("apply_changes", "follow_limit", "note_reason", "note_type_changed"),
         *("recompute_open_tasks", "save_calendar", "save_policy"),
     }
     assert verbs - {"open_task", "open_tasks"} - configuration == set(VERBS)

@@ -14,8 +14,10 @@ from django.core.management import CommandError, call_command
 
 from bench import count_breaches
 from tasks_app.models import HumanTask, SLAPolicy, TaskEvent
+from tasks_app.replay import logs
 
 ROOT = Path(__file__).parents[2]
+WHOLE = logs.BUILT_IN["servicenow"].read_text()
 DATA = Path(os.environ.get("HITL_SHARED_DATA", ROOT / ".." / "shared" / "data"))
 INCIDENTS = DATA / "servicenow_incidents_uci498.csv.gz"
 NEW_YORK = "America/New_York 09:00-17:00"
@@ -95,6 +97,55 @@ def test_it_reads_other_logs_by_their_columns(tmp_path: Path) -> None:
     assert report["verdicts"] == [["a", 1, "2026-03-02T12:00:00+00:00", "2026-03-02T12:01:00+00:00", True]]
     with pytest.raises(CommandError, match="keys"):
         replayed(tmp_path / "log.csv", "--format", str(tmp_path / "missing.toml"))
+
+
+@pytest.mark.django_db
+def test_it_reads_a_log_that_names_no_more_than_cases_moments_and_states(tmp_path: Path) -> None:
+    """As approvals by role are recorded: no arrival, type, priority or person, and moments with their offset."""
+    (tmp_path / "columns.toml").write_text(
+        'case = "case"\nmoment = "at"\nstate = "what"\nteam = "role"\ntime_format = "%Y-%m-%dT%H:%M:%S.%f%z"\n'
+        'time_zone = "Asia/Tokyo"\nended = ["approved"]\n'
+    )
+    (tmp_path / "log.csv").write_text(
+        "case,at,what,role\na,2017-01-09T09:49:50.000+01:00,submitted,STAFF\n"
+        "a,2017-01-10T09:49:51.000+01:00,approved,CHIEF\n"
+    )
+    report = replayed(tmp_path / "log.csv", "--format", str(tmp_path / "columns.toml"))
+    assert report["verdicts"] == [["a", 1, "2017-01-10T08:49:50+00:00", "2017-01-10T08:49:51+00:00", True]]
+
+
+@pytest.mark.parametrize(
+    ("log", "options", "said"),
+    [
+        (LOG.replace("assignment_group", "group"), [], "no column assignment_group"),
+        (f"{COLUMNS}\n", [], "no case"),
+        ("", [], "no column number"),
+        (f"{LOG}SIX,New,14/3/2016\n", [], "line 11 is too short"),
+        (LOG.replace("14/3/2016 08:00", "2016-03-14"), [], "SIX: '2016-03-14' is not a moment"),
+        (gzip.compress(LOG.encode())[:-20], [], "line"),
+        (b"\xff\xfe", [], "utf-8"),
+        (LOG, ["--targets", "1,2,3"], "four numbers"),
+        (LOG, ["--targets", "0,2,3,4"], "at least one minute"),
+        (LOG, ["--hours", "Mars/Base 09:00-17:00"], "not a time zone"),
+        (LOG, ["--hours", "UTC"], "not a time of day"),
+        (LOG, ["--format", 'case = "number"'], "keys"),
+        (LOG, ["--format", WHOLE.replace("UTC", "Mars/Base")], "Mars/Base"),
+        (LOG, ["--format", WHOLE.replace('"urgent"', '"critical"')], "CRITICAL"),
+        (LOG, ["--format", WHOLE.replace('["Resolved", "Closed"]', '"Closed"')], "keys"),
+        (LOG, ["--format", f'colour = "red"\n{WHOLE}'], "colour"),
+    ],
+)
+@pytest.mark.django_db
+def test_it_says_what_is_wrong_with_a_log_or_its_description(
+    tmp_path: Path, log: str | bytes, options: list[str], said: str
+) -> None:
+    path, columns = tmp_path / "log.csv", tmp_path / "columns.toml"
+    path.write_bytes(log if isinstance(log, bytes) else log.encode())
+    if options[:1] == ["--format"]:
+        columns.write_text(options[1])
+        options = ["--format", str(columns)]
+    with pytest.raises(CommandError, match=said):
+        call_command("replay", str(path), "--here", *options)
 
 
 def test_its_counter_is_short_and_on_its_own() -> None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from core import clock
 from tasks_app import chain, timers
 from tasks_app.actors import Actor, system_actor
+from tasks_app.exceptions import InvalidInput
 from tasks_app.models import EventOutbox, FiredStep, HumanTask, SLAPolicy, TaskEvent, TaskType
 from tasks_app.services import (
     Decision,
@@ -19,7 +20,9 @@ from tasks_app.services import (
     claim_task,
     decide_task,
     extend_task,
+    hold_task,
     recompute_open_tasks,
+    resume_task,
     save_policy,
     start_task,
 )
@@ -210,6 +213,42 @@ def test_it_expires_later_when_somebody_puts_it_off(make_task: NewTaskFactory, r
     assert told(task) == ["task.sla_warned", "task.extended", "task.sla_warned", "task.expired"]
 
 
+def test_it_is_put_off_and_never_brought_forward(make_task: NewTaskFactory, root: Actor, expiring: None) -> None:
+    task = opened(make_task, task_type="manual_approval")
+    with clock.at(T):
+        for until in (1, 8):
+            with pytest.raises(InvalidInput, match="it expires at 2026-03-02 17:00 UTC; give a later moment"):
+                extend_task(task.pk, root, until=T + timedelta(hours=until))
+        extend_task(task.pk, root, until=T + timedelta(hours=9))
+        with pytest.raises(InvalidInput, match="18:00"):
+            extend_task(task.pk, root, until=T + timedelta(hours=9))
+
+
+def test_it_expires_when_it_was_put_off_to_whatever_holds_there_were_and_is_warned_of_after_one(
+    make_task: NewTaskFactory, root: Actor, expiring: None
+) -> None:
+    save_policy(SLAPolicy(name="Nine days", to_resolve_minutes=9 * 24 * 60))  # its clocks stop on hold
+
+    def hold(begins: float, ends: float) -> None:
+        with clock.at(T + timedelta(hours=begins)):
+            hold_task(task.pk, root, reason="the buyer is away", follow_up_at=T + timedelta(hours=ends))
+        with clock.at(T + timedelta(hours=ends)):
+            resume_task(task.pk, root)
+
+    task = opened(make_task, task_type="manual_approval")
+    with clock.at(T):
+        claim_task(task.pk, root)
+    hold(1, 5)
+    with clock.at(T + timedelta(hours=6)):
+        extend_task(task.pk, root, until=T + timedelta(hours=16))  # 12 without: the clocks stood still for four
+    assert sweep_at(12 * 60) == 1
+    hold(13, 20)
+    assert sweep_at(20 * 60 + 15) == 1
+    assert sweep_at(22 * 60) == 0
+    assert sweep_at(22 * 60 + 15) == 1  # half of the four hours' notice later
+    assert told(task)[-5:] == ["task.sla_warned", "task.held", "task.resumed", "task.sla_warned", "task.expired"]
+
+
 def test_it_pushes_a_bad_row_forward_and_goes_on(make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = opened(make_task, priority=4), opened(make_task, priority=4)
     act = timers._act
@@ -226,6 +265,22 @@ def test_it_pushes_a_bad_row_forward_and_goes_on(make_task: NewTaskFactory, monk
     assert (told(good), told(bad)) == (["task.escalated"], [])
     assert bad.next_timer_at == T + timedelta(minutes=241) + timers.PUSHED_FORWARD
     verify_chains([good, bad])
+
+
+def test_it_gives_no_timer_to_a_bad_row_that_ended_meanwhile(
+    make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be swept for ever, and a step could still happen to it."""
+    bad = opened(make_task, priority=4)
+
+    def fails(change: Change) -> bool:
+        raise RuntimeError("a bad row")
+
+    monkeypatch.setattr(timers, "_act", fails)
+    monkeypatch.setattr(timers.log, "exception", lambda *told: decide_task(bad.pk, ana, Decision("approved")))
+    sweep_at(241)
+    bad.refresh_from_db()
+    assert (bad.status, bad.next_timer_at) == ("completed", None)
 
 
 def test_it_does_the_others_when_the_database_refuses_one_of_a_batch(

@@ -87,7 +87,8 @@ class World:
         )
         save_calendar(self.calendar)
         self.policy = save_policy(
-            SLAPolicy(name="Promise", calendar=self.calendar, **promise), CHAIN if steps else None
+            SLAPolicy(name="Promise", calendar=self.calendar, **promise),
+            [step for step in CHAIN if step.clock != "assign" or promise.get("to_assign_minutes")] if steps else None,
         )
         with clock.at(self.now):
             news = [NewTask("creative_approval", "acme_corp", due_in_hours=hours) for hours in (None, None, 5)]
@@ -102,7 +103,7 @@ class World:
             "claim": lambda: claim_task(task_id, self.ana),
             "hold": lambda: hold_task(task_id, self.sam, reason="waits for the buyer", follow_up_at=until),
             "resume": lambda: resume_task(task_id, self.sam),
-            "extend": lambda: extend_task(task_id, self.sam, until=until),
+            "extend": lambda: extend_task(task_id, self.sam, until=self.now + 6 * length),
             "release": lambda: release_task(task_id, self.sam),
             "assign": lambda: assign_task(task_id, self.sam, assigned_to="ana"),
             "priority": lambda: change_priority(task_id, self.sam, priority=1 + minutes % 4),

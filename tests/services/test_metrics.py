@@ -80,6 +80,20 @@ def test_it_tells_times_rates_and_people(a_morning: None) -> None:
     assert (told["open"]["total"], told["open"]["overdue"]) == (1, 1)
 
 
+def test_it_tells_prometheus_no_rate_of_escalated_tasks_where_none_was_opened(a_morning: None) -> None:
+    """0 would say that all is well."""
+    while summaries.roll_up():
+        pass
+
+    def rates(after: float) -> list[float]:
+        (metric,) = [m for m in metrics.collect(T + minutes(after)) if m.name == "escalation_ratio_24h"]
+        return [sample.value for sample in metric.samples]
+
+    assert rates(110) == [round(1 / 11, 4)]
+    assert rates(24 * 60 + 30) == []  # the hour of the opening is past, that of the escalation is not
+    assert metrics.summary(T + minutes(24 * 60 + 30), period=timedelta(days=1))["types"]
+
+
 def test_it_counts_each_event_once_however_often_it_runs(a_morning: None) -> None:
     assert summaries.roll_up() > 0
     before = list(HourSummary.objects.order_by("pk").values())

@@ -22,6 +22,7 @@ from tasks_app.services import (
     save_policy,
     start_task,
 )
+from tasks_app.sla.explain import explain
 from tests.cast import NewTaskFactory
 
 T = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -107,6 +108,26 @@ def test_it_warns_meanwhile_where_the_clock_runs_on(make_task: NewTaskFactory, a
     assert sweep_at(3) == 1
     assert sweep_at(9) == 0
     assert types_of(task)[-2:] == ["task.held", "task.sla_warned"]
+
+
+def test_it_warns_meanwhile_of_a_deadline_that_the_adapter_gave(make_task: NewTaskFactory, ana: Actor) -> None:
+    """Its clock runs on, whatever the policy says of its own."""
+    save_policy(promise(), [StepSpec("warn", at_percent=50)])
+    task = held(opened(make_task, due_in_hours=6), ana)
+    assert sweep_at(2.9) == 0
+    assert sweep_at(3) == 1
+    assert types_of(task)[-1] == "task.sla_warned"
+
+
+def test_it_was_due_when_its_page_says_where_it_ended_on_hold(make_task: NewTaskFactory, ana: Actor) -> None:
+    """The hold had been counted up to its follow-up; it lasted for two hours."""
+    promise()
+    task = held(opened(make_task), ana)
+    with clock.at(T + hours(3)):
+        ended = decide_task(task.pk, ana, Decision("approved"))
+    assert ended.due_by == T + hours(6)
+    told = explain(ended, T + hours(9))
+    assert (told.due_by, [shown.deadline for shown in told.clocks]) == (T + hours(6), [T + hours(6)])
 
 
 def test_it_leaves_the_defaults_clock_running(make_task: NewTaskFactory, ana: Actor) -> None:

@@ -8,19 +8,22 @@ from django.db import transaction
 from core import clock
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import InvalidInput, NotAllowed
-from tasks_app.models import BusinessCalendar, HumanTask, SLAPolicy, SLAStep, TaskEvent
+from tasks_app.models import BusinessCalendar, HumanTask, SLAPolicy, SLAStep, TaskEvent, TaskType
 from tasks_app.services import (
     StepSpec,
+    apply_changes,
     assign_task,
     change_priority,
     claim_task,
     decide_task,
+    note_type_changed,
     recompute_open_tasks,
     release_task,
     save_calendar,
     save_policy,
 )
 from tasks_app.services.resolve import Decision
+from tasks_app.sla.clock import Step
 from tasks_app.sla.explain import explain
 from tasks_app.sla.preview import preview_policy
 from tests.cast import NewTaskFactory
@@ -161,6 +164,56 @@ def test_it_previews_what_it_then_does(make_task: NewTaskFactory) -> None:
         assert shown[task.pk] == ("Creatives", task.due_by)
 
 
+def test_it_previews_no_change_where_a_policy_gets_another_name(make_task: NewTaskFactory) -> None:
+    made = policy("All")
+    make_task()
+    made.name = "Everything"
+    assert (preview_policy(made).matched, preview_policy(made).changed) == (1, 0)
+
+
+def test_it_previews_on_how_many_tasks_its_steps_would_act_at_once(make_task: NewTaskFactory) -> None:
+    made = policy("All", minutes=60)
+    with clock.at(FRIDAY):
+        make_task(), make_task(due_in_hours=3)
+    with clock.at(FRIDAY + timedelta(minutes=40)):
+        found = preview_policy(made, [Step(0, "new", "resolve", 50, None, "warn")])
+    assert (found.matched, found.changed, found.acted_upon) == (2, 0, 1)
+
+
+def test_it_explains_what_was_promised_when_a_task_ended_and_not_what_is_now(
+    make_task: NewTaskFactory, ana: Actor
+) -> None:
+    made = policy("An hour", minutes=60)
+    with clock.at(FRIDAY):
+        task = make_task()
+    with clock.at(FRIDAY + timedelta(minutes=30)):
+        ended = decide_task(task.pk, ana, Decision("approved"))
+    assert explain(ended, FRIDAY).clocks[0].is_met
+    made.to_resolve_minutes = 10
+    save_policy(made)
+    told = explain(ended, FRIDAY + timedelta(hours=2))
+    assert (told.due_by, told.clocks) == (FRIDAY + timedelta(hours=1), ())
+    assert told.sentences == (
+        "Its deadline was Fri 2026-03-27 17:00 UTC: kept.",
+        "By the policies as they are now it would be Fri 2026-03-27 16:10 UTC; that does not count.",
+    )
+
+
+def test_it_follows_a_types_expiry_and_handling_time(make_task: NewTaskFactory) -> None:
+    """An open task has both in its timer and in its place in the queue."""
+    with clock.at(FRIDAY):
+        task = make_task(priority=1)
+        place, kind = task.start_by, TaskType.objects.get(pk=task.task_type_id)
+        kind.expires_after_hours, kind.usual_handling_minutes = 8, kind.usual_handling_minutes + 60
+        kind.save()
+        note_type_changed("the type was changed")
+        assert apply_changes(system_actor()) == 1
+        assert recompute_open_tasks(system_actor()) == 0
+    task.refresh_from_db()
+    assert (task.next_timer_at, task.start_by) == (FRIDAY + timedelta(hours=6), place - timedelta(hours=1))
+    assert (types_of(task)[-1], task.version) == ("task.deadline_changed", 1)
+
+
 @pytest.mark.django_db
 def test_it_keeps_versions_of_edited_steps() -> None:
     made = save_policy(
@@ -196,6 +249,32 @@ def test_it_refuses_a_step_that_says_too_little(steps: list[StepSpec], field: st
         save_policy(SLAPolicy(name="Steps", to_resolve_minutes=60), steps)
     assert refused.value.field == field
     assert not SLAPolicy.objects.exists()
+
+
+@pytest.mark.django_db
+def test_it_refuses_promises_that_nobody_can_keep_or_that_never_end() -> None:
+    with pytest.raises(InvalidInput, match="at least one minute"):
+        policy(minutes=0)
+    slow = save_calendar(BusinessCalendar(slug="slow", name="Slow", weekly_hours={"mon": [["09:00", "09:30"]]}))
+    with pytest.raises(InvalidInput, match="within ten years"):
+        policy(minutes=60 * 500, calendar=slow)
+    with pytest.raises(InvalidInput, match="would never come"):
+        save_policy(SLAPolicy(name="x", to_resolve_minutes=60), [StepSpec("escalate", clock="assign", at_percent=100)])
+    assert not SLAPolicy.objects.exists()
+
+
+def test_it_says_that_a_calendar_does_not_open_for_so_long(make_task: NewTaskFactory) -> None:
+    """It did when the policy was saved; then its hours were cut."""
+    calendar = office()
+    policy(minutes=60 * 24 * 300, calendar=calendar)
+    calendar.weekly_hours = {"mon": [["09:00", "09:30"]]}
+    save_calendar(calendar)
+    task = make_task()
+    assert task.due_by is None
+    assert explain(task, clock.now()).basis[-2:] == (
+        "It does not open for so long within ten years.",
+        "So the task has no deadline.",
+    )
 
 
 @pytest.mark.django_db

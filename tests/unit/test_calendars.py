@@ -178,6 +178,13 @@ def test_it_refuses_hours_that_it_cannot_read(arguments: tuple[str, dict[str, li
         Calendar.of(*arguments)
 
 
+@pytest.mark.parametrize("day", ["2026-02-29", "20261224", "2026-W52-4", "24.12.2026"])
+def test_it_refuses_a_date_that_is_none_or_is_written_in_another_way(day: str) -> None:
+    """Two ways to write one day would be two rules for it."""
+    with pytest.raises(CalendarError, match="is not a date"):
+        Calendar.of("UTC", {}, own_dates={day: []})
+
+
 @pytest.mark.parametrize("place", [{"country": "XX"}, {"country": "DE", "subdivision": "XX"}, {"subdivision": "BY"}])
 def test_it_refuses_a_country_without_holidays(place: dict[str, str]) -> None:
     with pytest.raises(CalendarError):

@@ -13,6 +13,7 @@ from tasks_app.replay import logs, play
 from tasks_app.replay.place import throw_away_database
 from tasks_app.states import Priority
 
+MOST_URGENT_FIRST: Final = (Priority.URGENT, Priority.HIGH, Priority.MEDIUM, Priority.LOW)
 WEEK: Final = ("mon", "tue", "wed", "thu", "fri")
 
 
@@ -45,11 +46,10 @@ class Command(BaseCommand):
         try:
             columns = logs.Columns.read(options["format"])
             cases = logs.read(options["file"], columns, limit=options["limit"])
-            minutes = [int(text) for text in options["targets"].split(",")]
-            targets = dict(zip((Priority.URGENT, Priority.HIGH, Priority.MEDIUM, Priority.LOW), minutes, strict=True))
+            targets = _targets(options["targets"])
             with nullcontext() if options["here"] else throw_away_database():
                 report = play.play(cases, targets, _calendar(options["hours"]))
-        except (logs.LogError, InvalidInput, OSError, ValueError) as error:
+        except (logs.LogError, InvalidInput) as error:
             raise CommandError(str(error)) from None
         if options["json"]:
             self.stdout.write(orjson.dumps(play.document(report)).decode())
@@ -59,6 +59,14 @@ class Command(BaseCommand):
             f"{report.cases} cases, {report.tasks} tasks, {report.calls} calls in {report.seconds:.0f} s.\n"
             f"Missed: {report.breached} of {len(report.verdicts)} ({share:.1%}); escalated: {report.escalations}."
         )
+
+
+def _targets(text: str) -> dict[Priority, int]:
+    """Raises CommandError."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != len(MOST_URGENT_FIRST) or not all(part.isdecimal() for part in parts):
+        raise CommandError(f"'{text}': give four numbers of minutes, like 240,480,1440,4320")
+    return dict(zip(MOST_URGENT_FIRST, map(int, parts), strict=True))
 
 
 def _calendar(text: str) -> BusinessCalendar | None:
