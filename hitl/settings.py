@@ -245,6 +245,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": HITL_SWEEP_SECONDS,
         "options": {"expires": 60},
     },
+    "return-stranded": {
+        "task": "tasks_app.jobs.return_stranded",
+        "schedule": 15.0,
+        "options": {"expires": 60},
+    },
     "roll-up": {"task": "tasks_app.jobs.roll_up", "schedule": 15.0, "options": {"expires": 60}},
     "retire": {"task": "tasks_app.jobs.retire", "schedule": 3600.0, "options": {"expires": 1800}},
     "tidy-up": {"task": "tasks_app.jobs.tidy_up", "schedule": 3600.0, "options": {"expires": 1800}},

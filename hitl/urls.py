@@ -3,11 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from notifications.admin.channels import my_notifications
 from tasks_app.admin.creative import creative_frame
 from tasks_app.api.metrics import prometheus
+from tasks_app.api.schema import Documentation, Schema
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -18,8 +18,8 @@ urlpatterns = [
     path("api/v1/", include("tasks_app.api.urls")),
     path("api/v1/", include("notifications.api.urls")),
     path("metrics", prometheus, name="metrics"),
-    path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/schema/", Schema.as_view(), name="schema"),
+    path("api/docs/", Documentation.as_view(url_name="schema"), name="docs"),
 ]
 
 handler400 = "hitl.errors.bad_request"

@@ -1,10 +1,12 @@
 """The WSGI entry point, served by gunicorn."""
 
 import codecs
+import io
 import os
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
@@ -18,11 +20,14 @@ get_resolver().url_patterns  # noqa: B018  (imports all views before the first r
 
 
 def readable(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Django, with a content type that it can read.
+    """Django, with a content type and a body that it can read.
 
     Django parses the header before any middleware or handler of errors stands; one with a charset that nobody knows
-    would end there as a 500. As an unknown type it is answered like any other (415).
+    would end there as a 500. As an unknown type it is answered like any other (415). And it takes a body without a
+    length, sent in chunks, for an empty one: what the caller said would be lost, and the call succeed.
     """
+    if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+        _measure(environ)
     try:
         _content_type, parameters = parse_header_parameters(environ.get("CONTENT_TYPE", ""))
         codecs.lookup(parameters.get("charset", "utf-8"))
@@ -30,6 +35,23 @@ def readable(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["CONTENT_TYPE"] = "application/octet-stream"
     answer: Iterable[bytes] = _django(environ, start_response)
     return answer
+
+
+def _measure(environ: dict[str, Any]) -> None:
+    """Read a body of unknown length, up to what is too large in any case, and say how long it is."""
+    try:
+        body: bytes = environ["wsgi.input"].read((settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) + 1)
+    except OSError:  # the sender has gone
+        environ |= {"wsgi.input": _CutOff(), "CONTENT_LENGTH": "1"}
+    else:
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+class _CutOff(io.RawIOBase):
+    """A body that did not arrive whole; Django and the API answer that with a 400."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise OSError("the connection ended before the body did")
 
 
 application = shedding(readable)

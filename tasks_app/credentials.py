@@ -17,7 +17,7 @@ from tasks_app.keynames import secret_kind, word_set, words_of
 Hit = tuple[int, int, str]  # start, end, kind
 Detector = Callable[[str], Iterator[Hit]]
 
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,40})PRIVATE KEY-----")
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----")
 _URL_USER = re.compile(r"://([^\s/?#\"'<>]{1,512})@")
 _HEADER = r"(?i)authorization\\?[\"']?[ \t]{0,4}[:=][ \t]{0,4}\\?[\"']?"
 _HEADER_TOKEN = re.compile(
@@ -38,11 +38,33 @@ _KEY = re.compile(
     r"|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}+|sq0[a-z]{3}-[\w-]{20,}+|dop_v1_[0-9a-f]{40,}+|dckr_pat_[\w-]{16,}+"
     r"|SK[0-9a-f]{32}(?![0-9a-f])|\d{8,10}:AA[\w-]{30,}+)"
 )
-_SLACK_HOOK = re.compile(r"hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{16,200}+)")
+# Rarer ones, each with the beginning by which it is known; a text without any of these is not searched.
+_MORE_KEYS = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"hv[sb]\.[\w-]{20,}+|dapi[0-9a-f]{32}(?![0-9a-f])|pat-(?:na|eu)\d-[0-9a-f-]{36}|xkeysib-[0-9a-f]{32,}+-\w++"
+    r"|gl(?:sa|c)_[\w=+/-]{20,}+|NRAK-[A-Z0-9]{20,}+|lin_api_\w{20,}+|PMAK-[0-9a-f]{24}-[0-9a-f]{20,}+"
+    r"|ATATT3[\w-]{20,}+=?\w*+|gsk_[A-Za-z0-9]{30,}+|xai-[A-Za-z0-9]{30,}+|pplx-[A-Za-z0-9]{30,}+|nvapi-[\w-]{30,}+"
+    r"|sbp_[0-9a-f]{40}|figd_[\w-]{30,}+|ntn_[A-Za-z0-9]{30,}+|sntry[su]_[\w=+/-]{30,}+|rubygems_[0-9a-f]{40,}+"
+    r"|dp\.(?:pt|st|ct)\.[A-Za-z0-9]{30,}+|AGE-SECRET-KEY-1[A-Z0-9]{30,}+|[0-9a-f]{32}-us\d{1,2}(?!\d)"
+    r"|A{20}(?=\w{0,60}%)[\w%]{30,}+)"
+)
+_MORE_MARKS = (
+    *("hvs.", "hvb.", "dapi", "pat-", "xkeysib-", "glsa_", "glc_", "NRAK-", "lin_api_", "PMAK-", "ATATT3", "gsk_"),
+    *("xai-", "pplx-", "nvapi-", "sbp_", "figd_", "ntn_", "sntry", "rubygems_", "dp.", "AGE-SECRET", "-us", "A" * 20),
+)
+# Addresses that are keys: whoever has one may write to the channel.
+_HOOK = re.compile(
+    r"(?:hooks\.slack\.com/(?:services|workflows)/|discord(?:app)?\.com/api/webhooks/\d{1,20}/"
+    r"|\.webhook\.office\.com/webhookb2/)([A-Za-z0-9/_@-]{16,300}+)"
+)
+_CURL_USER = re.compile(r"(?<![\w-])(?:-u|--(?:proxy-)?user)[ =][\"']?[^\s:\"']{1,128}:([^\s\"']{1,512})")
 _VALUE = re.compile(r"\\?\"([^\"\\\r\n]{1,4096})|\\?'([^'\\\r\n]{1,4096})|([^\s\"'&,;<>\\]{1,4096})")
 _NAME = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z][\w.-]*+)\\?[\"']?[ \t]{0,4}(=>|:=|==?|:)[ \t]{0,4}")
 _OPTION = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*+)[ \t]{1,4}")
-_SPOKEN = re.compile(r"(?i)(?<![a-z])(?:password|passphrase|passcode|api key|secret|token) (?:is|was|of|to) ")
+_SPOKEN = re.compile(
+    r"(?i)(?<![a-z])(?:password|passphrase|passcode|api key|secret|token|(?:verification|security|login|one-time) code)"
+    r" (?:is|was|of|to) "
+)
 _ELEMENT = re.compile(r"<((?:[\w.-]++:)?[A-Za-z][\w.-]*+)(?:\s[^<>]{0,200})?>([^<>]{1,4096})</")
 # What prose puts behind "password:" that is no password.
 _PROSE = word_set(
@@ -62,7 +84,7 @@ def _pem(text: str) -> Iterator[Hit]:
     at = 0
     while begin := _PEM.search(text, at):
         # Without an end line the rest of the text is taken: a key cut off by a length limit is still half a key.
-        footer = f"-----END {begin[1]}PRIVATE KEY-----"
+        footer = f"-----END {begin[1]}-----"
         found = text.find(footer, begin.end())
         at = len(text) if found < 0 else found + len(footer)
         yield begin.start(), at, "credential"
@@ -169,7 +191,9 @@ _DETECTORS: tuple[tuple[tuple[str, ...], Detector], ...] = (
     (("eyJ",), _whole(_JWT, 0)),
     (("ookie", "OOKIE"), _whole(_COOKIE, 1)),
     (("_", "-", "A", "/", ".", "SK"), _keys),
-    (("hooks.slack.com",), _whole(_SLACK_HOOK, 1)),
+    (_MORE_MARKS, _whole(_MORE_KEYS, 0)),
+    (("hook",), _whole(_HOOK, 1)),
+    (("-u ", "-u=", "-user"), _whole(_CURL_USER, 1)),
     ((":", "="), _assignments),
     (("--",), _options),
     ((" is ", " was ", " of ", " to "), _spoken),

@@ -36,8 +36,8 @@ from tasks_app.phones import Lookups, digits_of, phones
 
 _AT = re.compile(r"@|%40")
 _DOMAIN = re.compile(r"(?=[^\W_])[\w.-]{1,253}")
-# `banner@2x.png` is a file.
-_FILES = word_set("png jpg jpeg gif webp svg mp4 webm html htm js css json xml csv pdf txt py java")
+# `banner@2x.png` is a file. (`.py` is Paraguay's, too.)
+_FILES = word_set("png jpg jpeg gif webp svg mp4 webm html htm js css json xml csv pdf txt java")
 
 
 def emails(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:

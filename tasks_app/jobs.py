@@ -26,6 +26,11 @@ def recompute_deadlines() -> None:
 
 
 @shared_task(ignore_result=True)
+def return_stranded() -> None:
+    services.return_stranded(system_actor())
+
+
+@shared_task(ignore_result=True)
 def tidy_up() -> None:
     housekeeping.tidy_up()
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-zß-öø-ÿ])|[A-Z]?[a-zß-öø-ÿ]+|\d+")
 _LONGEST_NAME = 120
 
 
@@ -19,7 +19,8 @@ def word_set(words: str) -> frozenset[str]:
 
 # The last word alone is enough.
 _STRONG = word_set(
-    "password passwords passwd passphrase passcode pwd secret secrets apikey apikeys accesskey secretkey privatekey "
+    "password passwords passwd passphrase passcode pwd passwort kennwort contraseña contrasena senha wachtwoord "
+    "secret secrets apikey apikeys accesskey secretkey privatekey "
     "signingkey clientsecret authtoken accesstoken refreshtoken bearer jwt authorization authentication auth "
     "credential credentials cookie cookies otp totp cvv cvc cvv2 csc sessionid jsessionid phpsessid connectionstring"
 )
@@ -112,6 +113,10 @@ _PHONE_KEYS = word_set(
 )
 _CARD_KEYS = word_set("card pan cc creditcard")
 _ID_KEYS = word_set("id ids uid uuid guid gid cid eid key ref reference code sku ean gtin upc isbn")
+# With a number behind it, such a word names an id: `po_number`, `invoiceNo`.
+_NUMBERED = word_set(
+    "po order invoice ticket account customer campaign case contract purchase serial reference item line job batch"
+)
 _MEASURES = word_set(
     "amount micros budget cost costs price bid bids cpm cpc revenue spend spent total size width height w h bytes "
     "length count impressions clicks views quantity goal limit timestamp time at ms us ns date day datetime created "
@@ -127,4 +132,5 @@ def hint_of(name: str) -> Hint:
     last, some = words[-1] if words else "", set(words)
     if last not in {"id", "ids"} and some & (_PHONE_KEYS | _CARD_KEYS):
         return Hint(phone=bool(some & _PHONE_KEYS), card=bool(some & _CARD_KEYS))
-    return Hint(ident=last in _ID_KEYS, measure=last in _MEASURES, version=bool(some & _VERSIONS))
+    ident = last in _ID_KEYS or (last in {"number", "no", "nr"} and bool(some & _NUMBERED))
+    return Hint(ident=ident, measure=last in _MEASURES, version=bool(some & _VERSIONS))

@@ -82,6 +82,7 @@ _DATE = re.compile(
     r"|[0-3]?\d[-/.][01]?\d[-/.]\d\d"
     r"|(?:19|20)\d\d[-/ ](?:19|20)\d\d)(?!\d)(?![-/.]\d)"
 )
+_HOURS = re.compile(r"(?:[01]\d|2[0-3])[0-5]\d-(?:[01]\d|2[0-4])[0-5]\d")  # 0900-1700
 _AMOUNT = re.compile(r"[1-9]\d{0,2}(?:([ .\u00a0])\d{3})(?:\1\d{3})*")
 _AMERICAN = re.compile(r"(?:1[ .-]?)?(?:\([2-9]\d\d\)[ .-]?|[2-9]\d\d[ .-])\d{3}[ .-]\d{4}")
 _PAIRS = re.compile(r"\d\d(?:([ .-])\d\d)(?:\1\d\d){2,3}")
@@ -154,7 +155,7 @@ def _is_phone(text: str, start: int, end: int, hint: Hint, lookups: Lookups) -> 
         return lookups.anywhere(digits, valid=False)
     if _AMERICAN.fullmatch(body):
         return True
-    if len(digits) < 8 or _AMOUNT.fullmatch(body):
+    if len(digits) < 8 or _AMOUNT.fullmatch(body) or _HOURS.fullmatch(body):
         return False
     shaped = body.startswith("0") or "(" in body or bool(_PAIRS.fullmatch(body))
     return shaped and lookups.anywhere(digits, valid=True)

@@ -49,6 +49,7 @@ MAY_NOT_DECIDE: Final = _("%(person)s may no longer decide this task")
 NOTHING_WAITS: Final = _("nothing waits")
 # -- people and tasks that leave
 DEACTIVATED: Final = _("the account was deactivated")
+MAY_NOT_WORK: Final = _("its holder may no longer work on it")
 LEFT_TEAM: Final = _("no longer works for the team %(team)s")
 KEPT_FOR: Final = _("kept for %(days)d days after its end")
 

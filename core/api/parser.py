@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import IO, Any, Final, NoReturn
 
 import orjson
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
@@ -58,7 +58,7 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Raises MalformedJSON (400), BodyTooLarge (413) or UnsupportedEncoding (415)."""
+        """Raises MalformedJSON, UnreadablePostError (400), BodyTooLarge (413) or UnsupportedEncoding (415)."""
         request = (parser_context or {}).get("request")
         _check_headers(media_type or "", request.META if request is not None else {})
         return loads(_read(stream, request.META if request is not None else {}))
@@ -119,6 +119,8 @@ def _read(stream: IO[Any], meta: Mapping[str, Any]) -> bytes:
         body: bytes = stream.body
     else:
         body = stream.read(MAX_BYTES + 1)
+    if len(body) < declared:
+        raise UnreadablePostError("the connection ended before the body did")
     return body
 
 

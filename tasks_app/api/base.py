@@ -63,10 +63,10 @@ class TaskView(APIView):
 
     def seen_version(self, request: Request) -> int | None:
         """The version in `If-Match`, or None where the caller does not ask."""
-        header = request.headers.get("If-Match", "").strip()
-        if header in ("", "*"):
+        header = request.headers.get("If-Match")
+        if header is None or header.strip() == "*":
             return None
-        match = _ETAG.fullmatch(header)
+        match = _ETAG.fullmatch(header.strip())
         if match is None:
             raise InvalidInput("If-Match", _('give the ETag of the task as you read it, e.g. "3".'))
         return int(match[1])

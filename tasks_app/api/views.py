@@ -146,14 +146,15 @@ class CommentOnTask(TaskView):
     @extend_schema(
         operation_id="comment_on_task",
         request=CommentIn,
-        parameters=[IDEMPOTENCY],
+        parameters=CHANGE,
         responses={201: EventOut, **CHANGE_PROBLEMS},
         tags=["tasks"],
     )
     @idempotent
     def post(self, request: Request, task_id: str) -> Response:
         """Say something about the task; it stays in its timeline."""
-        event = services.comment_on_task(task_id, self.actor, self.read(CommentIn, request)["text"])
+        text, seen = self.read(CommentIn, request)["text"], self.seen_version(request)
+        event = services.comment_on_task(task_id, self.actor, text, expected_version=seen)
         return Response(event_out(event_row(event)), status.HTTP_201_CREATED)
 
 
@@ -161,7 +162,7 @@ class RevealDetail(TaskView):
     @extend_schema(
         operation_id="reveal_detail",
         request=RevealIn,
-        parameters=[IDEMPOTENCY],
+        parameters=CHANGE,
         responses={200: RevealOut, **CHANGE_PROBLEMS},
         tags=["tasks"],
     )
@@ -172,7 +173,7 @@ class RevealDetail(TaskView):
 
 def _revealed(view: TaskView, request: Request, task_id: str) -> Response:
     body = view.read(RevealIn, request)
-    value = services.reveal_detail(task_id, view.actor, **body)
+    value = services.reveal_detail(task_id, view.actor, expected_version=view.seen_version(request), **body)
     return Response({"placeholder": body["placeholder"], "value": value}, headers={"Cache-Control": "no-store"})
 
 

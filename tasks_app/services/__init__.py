@@ -22,6 +22,7 @@ from tasks_app.services.priorities import change_priority
 from tasks_app.services.resolve import Decision, decide_task, resolve_task
 from tasks_app.services.reveal import erase_details, reveal_detail
 from tasks_app.services.staging import stage_decision, take_back_decision
+from tasks_app.services.stranded import return_stranded
 from tasks_app.services.work import (
     assign_task,
     claim_next_task,
@@ -59,6 +60,7 @@ __all__ = [
     "release_task",
     "resolve_task",
     "resume_task",
+    "return_stranded",
     "return_tasks_of",
     "reveal_detail",
     "route_task",

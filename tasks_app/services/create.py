@@ -26,6 +26,7 @@ from tasks_app.services.texts import seal_originals
 from tasks_app.sla import deadlines, policies
 from tasks_app.states import EventType
 
+ADAPTER_NAME: Final = 64  # as its column; masking may make a text longer
 _VARIES: Final = re.compile(r"\d+|\b[0-9a-f]{8,}\b", re.IGNORECASE)
 
 
@@ -169,9 +170,20 @@ def _kind(new: NewTask) -> TaskType:
 
 
 def _principal(new: NewTask, actor: Actor) -> Principal:
-    """The principal; registered on first sight where the token speaks for all of them."""
+    """The principal; registered on first sight where the token speaks for all of them.
+
+    Its id goes everywhere: lists, messages, the trail. So one that is somebody's address or number is not registered by
+    an adapter.
+    """
     principal = _known_principal(new, actor)
-    return Principal.objects.get_or_create(pk=new.principal_id)[0] if principal is None else principal
+    if principal is not None:
+        return principal
+    if masking.mask_fields({"principal_id": new.principal_id}).originals:
+        raise InvalidInput(
+            "principal_id",
+            _("this looks like personal data or a secret; give an id, or ask an administrator to register it."),
+        )
+    return Principal.objects.get_or_create(pk=new.principal_id)[0]
 
 
 def _known_principal(new: NewTask, actor: Actor) -> Principal | None:
@@ -225,6 +237,7 @@ def _prepare(
     due_by = _explicit_due(new, now)
     masked = masking.mask_fields(
         {
+            "adapter_name": new.adapter_name,
             "media_buy_id": new.media_buy_id,
             "creative_id": new.creative_id,
             "operation": new.operation,
@@ -233,13 +246,14 @@ def _prepare(
         },
         safe_fields=frozenset(kind.safe_fields),
     )
+    if len(str(masked.values["adapter_name"])) > ADAPTER_NAME:
+        raise InvalidInput("adapter_name", _("give a name, without personal data."))
     team = _teams.get((kind.pk, principal.pk), kind) if lookups.has_specific_teams(kind.pk) else kind.default_team
     followed = _followed(new, actor)
     columns = {
         **HumanTask.defaults(),
         "task_type_id": kind.pk,
         "principal_id": principal.pk,
-        "adapter_name": new.adapter_name,
         "priority": priority,
         "team_id": team.pk,
         "requested_by_id": actor.user.pk,

@@ -12,9 +12,9 @@ from tasks_app.services.texts import masked_reason
 from tasks_app.states import EventType
 
 
-def comment_on_task(task_id: str, actor: Actor, text: str) -> TaskEvent:
+def comment_on_task(task_id: str, actor: Actor, text: str, *, expected_version: int | None = None) -> TaskEvent:
     """Add a comment, masked, to the timeline; also on a finished task. People named with @ who may see it are told."""
-    with changing(task_id, actor) as change:
+    with changing(task_id, actor, expected_version=expected_version) as change:
         change.permit(permissions.can_comment(actor, change.task), _("You may not comment on this task."))
         if not text.strip():
             raise InvalidInput("text", _("write a comment."))

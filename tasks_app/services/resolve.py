@@ -12,7 +12,7 @@ from tasks_app.exceptions import InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, TaskType, User
 from tasks_app.services.people import entitled_person
 from tasks_app.services.rhythm import Change, changing, wrong_state
-from tasks_app.services.texts import masked_fields
+from tasks_app.services.texts import masked_fields, mean_the_same
 from tasks_app.services.work import refuse_if_taken, refuse_if_taken_back
 from tasks_app.states import DECISIONS, ENDING, MAY_CARRY_MODIFICATIONS, NEEDS_TEXT, OPEN, WAITING, Resolution, Status
 
@@ -148,7 +148,8 @@ def end(change: Change, decision: Decision, *, person: User) -> None:
             change.move("refer", first_decision=current, by=person, reason=detail, on_behalf_of=behalf)
             return
         first: dict[str, Any] = task.first_decision or {}
-        if (first.get("resolution"), first.get("modifications")) != (decision.resolution, modifications):
+        agree = first.get("resolution") == decision.resolution
+        if not (agree and mean_the_same(task, first.get("modifications"), modifications)):
             reason = reasons.DIFFERS % {"second": decision.resolution, "first": first.get("resolution")}
             told = f"{reason}\n{detail}".strip()
             change.move("refer", first_decision=None, by=None, reason=told, on_behalf_of=behalf)

@@ -13,9 +13,11 @@ from tasks_app.services.texts import masked_reason
 from tasks_app.states import EventType
 
 
-def reveal_detail(task_id: str, actor: Actor, *, placeholder: str, reason: str) -> str:
+def reveal_detail(
+    task_id: str, actor: Actor, *, placeholder: str, reason: str, expected_version: int | None = None
+) -> str:
     """The original behind `placeholder`, e.g. `[email 1]`. Leaves `task.detail_revealed` with the reason."""
-    with changing(task_id, actor) as change:
+    with changing(task_id, actor, expected_version=expected_version) as change:
         change.permit(permissions.can_reveal(actor, change.task), _("You may not reveal masked values of this task."))
         if not reason.strip():
             raise InvalidInput("reason", _("say why you need the value."))

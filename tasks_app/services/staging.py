@@ -19,6 +19,7 @@ from tasks_app.exceptions import NotAllowed, TaskError, WrongState
 from tasks_app.models import HumanTask, StagedDecision
 from tasks_app.services.resolve import Decision, check, decide_task, end, masked_decision, take_in_hand
 from tasks_app.services.rhythm import Change, changing, lock, written_at_the_end
+from tasks_app.services.texts import mean_the_same
 from tasks_app.services.work import refuse_if_taken
 from tasks_app.states import EventType, Resolution
 
@@ -31,7 +32,8 @@ def stage_decision(
     """Decide a task, with HITL_UNDO_SECONDS to take it back; claims and starts it first where the actor may.
 
     Returns the task and what waits; None with an undo time of 0, where the task is decided at once. Sent again, the
-    same decision is the one that waits. Raises what `decide_task` raises; WrongState where another decision waits.
+    same decision is the one that waits. Raises what `decide_task` raises; WrongState where another decision waits, or
+    the same with another feedback.
     """
     if settings.HITL_UNDO_SECONDS <= 0:
         return decide_task(task_id, actor, decision, expected_version=expected_version), None
@@ -70,7 +72,9 @@ def stage_decision(
 
 
 def _again(task: HumanTask, waiting: StagedDecision, decision: Decision) -> StagedDecision:
-    if waiting.resolution == decision.resolution:
+    stored = {"detail": waiting.detail, "modifications": waiting.modifications}
+    given = {"detail": decision.detail, "modifications": decision.modifications}
+    if waiting.resolution == decision.resolution and mean_the_same(task, stored, given):
         return waiting
     raise WrongState(
         _("You have decided this task already; take that back first."),

@@ -46,5 +46,21 @@ def masked_reason(change: Change, reason: str) -> str:
     return str(masked_fields(change, {"reason": reason})["reason"]) if reason else ""
 
 
+def mean_the_same(task: HumanTask, one: Any, other: Any) -> bool:
+    """Whether two masked values of a task say the same: one original has another placeholder each time it is masked."""
+    if one == other:
+        return True
+    originals = _originals(task)
+    return masking.unmask(one, originals) == masking.unmask(other, originals)
+
+
+def _originals(task: HumanTask) -> dict[str, str]:
+    """All that was cut out of a task, by placeholder."""
+    found: dict[str, str] = {}
+    for sealed in SealedDetail.objects.filter(task=task).values_list("sealed", flat=True):
+        found |= orjson.loads(crypto.unseal(bytes(sealed)))
+    return found
+
+
 def _placeholders(task: HumanTask) -> list[list[str]]:
     return list(SealedDetail.objects.filter(task=task).values_list("placeholders", flat=True))

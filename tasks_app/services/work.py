@@ -10,7 +10,7 @@ from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.services.people import entitled_person
-from tasks_app.services.rhythm import Change, changing, written_at_the_end
+from tasks_app.services.rhythm import Change, changing, lock, written_at_the_end
 from tasks_app.services.texts import masked_reason
 from tasks_app.states import HELD, TRANSITIONS
 
@@ -134,15 +134,18 @@ def route_task(
 def return_tasks_of(user: User, actor: Actor, *, reason: str, only_lost: bool = False) -> int:
     """Give back to the queue what a person holds who left or was deactivated; return how many tasks that were.
 
-    With `only_lost`, only those that the person may no longer work on (who left one of several teams).
+    With `only_lost`, only those that the person may no longer work on (who left one of several teams). The actor need
+    not see them: whoever may deactivate a person or change a team brings this about.
     """
-    held = list(HumanTask.objects.open().filter(assigned_to=user).values_list("pk", flat=True))
+    held = list(HumanTask.objects.open().filter(assigned_to=user).order_by("pk").values_list("pk", flat=True))
     returned, holder = 0, Actor(user=user)
     for task_id in held:
-        with changing(task_id, actor) as change:
-            if only_lost and permissions.can_work(holder, change.task):
+        with transaction.atomic(), written_at_the_end() as ledger:
+            task = lock(task_id)
+            if task is None or task.assigned_to_id != user.pk or task.status not in TRANSITIONS["release"].sources:
                 continue
-            if change.task.assigned_to_id == user.pk and change.task.status in TRANSITIONS["release"].sources:
-                change.move("release", reason=reason)
-                returned += 1
+            if only_lost and permissions.can_work(holder, task):
+                continue
+            Change(task=task, actor=actor, now=clock.now(), ledger=ledger).move("release", reason=reason)
+            returned += 1
     return returned

@@ -7,6 +7,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.apps import apps
 from django.contrib.admin import site
+from django.contrib.auth.models import Permission
 
 from tasks_app import tokens
 from tasks_app.actors import Actor
@@ -145,6 +146,19 @@ def test_it_asks_before_a_person_is_switched_off(make_task: NewTaskFactory, clie
     ):
         assert said in asked
     assert User.objects.get(username="sam").is_active
+
+
+def test_it_gives_back_the_tasks_of_a_person_that_is_switched_off_by_somebody_who_sees_no_tasks(
+    make_task: NewTaskFactory, client_for: ClientFor, ana: Actor, zoe: Actor
+) -> None:
+    task = make_task()
+    claim_task(task.pk, ana)
+    zoe.user.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user"]))
+    client, url = client_for("zoe"), f"/admin/tasks_app/user/{ana.user.pk}/change/"
+    assert confirm(client, url, change(client, url, without=("is_active",))).status_code == 302
+    task.refresh_from_db()
+    assert (User.objects.get(username="ana").is_active, task.status) == (False, "pending")
+    assert LogEntry.objects.filter(object_pk=task.pk).latest("timestamp").actor == zoe.user
 
 
 def test_it_asks_before_a_token_is_revoked(client_for: ClientFor, bot: Actor) -> None:

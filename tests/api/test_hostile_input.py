@@ -289,6 +289,53 @@ def test_it_refuses_a_declared_length_before_it_reads(length: str, sender: Sende
     assert statuses[0][:3] == "413"
 
 
+class CutOff(io.BytesIO):
+    """A body whose sender goes away."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError("no more data")
+
+
+IN_PIECES: Final = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}  # as gunicorn says it
+
+
+def send(sender: Sender, path: str, body: io.BytesIO, **said: Any) -> tuple[int, dict[str, Any]]:
+    """Post as bot, below the test client, which insists on sound bodies."""
+    environ = RequestFactory().post(path, content_type="application/json").environ
+    del environ["CONTENT_LENGTH"]
+    environ |= {"HTTP_AUTHORIZATION": sender("bot")._credentials["HTTP_AUTHORIZATION"], "wsgi.input": body, **said}
+    statuses: list[str] = []
+    with connection_kept():
+        answer = b"".join(application(environ, lambda status, headers, *rest: statuses.append(status)))
+    return int(statuses[0][:3]), json.loads(answer)
+
+
+@pytest.mark.django_db
+def test_it_reads_a_body_without_a_length(sender: Sender, task: str) -> None:
+    """Django takes it for an empty one, so that a reason was lost and the call succeeded."""
+
+    def in_pieces(path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        return send(sender, path, io.BytesIO(body), **IN_PIECES)
+
+    assert in_pieces(f"{TASKS}{task}/comment/", b'{"text": "x", "nope": 1}')[1]["errors"][0]["field"] == "nope"
+    status, withdrawn = in_pieces(f"{TASKS}{task}/withdraw/", b'{"reason": "moot"}')
+    assert (status, withdrawn["resolution_detail"]) == (200, "moot")
+    for size in (1_200_000, 3_000_000):
+        assert in_pieces(TASKS, b'{"a": "' + b"x" * size + b'"}')[1]["code"] == "body_too_large"
+
+
+@pytest.mark.django_db
+def test_it_refuses_a_body_that_did_not_arrive_whole(sender: Sender, task: str) -> None:
+    """What came may be sound by itself; it is not what was sent."""
+    path = f"{TASKS}{task}/withdraw/"
+    for answer in (
+        send(sender, path, io.BytesIO(b"{} "), CONTENT_LENGTH="900"),
+        send(sender, path, CutOff(), **IN_PIECES),
+    ):
+        assert (answer[0], answer[1]["code"]) == (400, "incomplete_body")
+    assert HumanTask.objects.get(pk=task).is_open
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("charset", ["charset*=utf-8''%00", "charset*=bogus''%41"])
 def test_it_survives_a_charset_that_cannot_be_read(charset: str) -> None:

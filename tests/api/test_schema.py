@@ -105,11 +105,7 @@ def test_it_describes_401_400_and_the_headers_of_changes(document: dict[str, Any
         headers = {p["name"] for p in operation.get("parameters", []) if p["in"] == "header"}
         if method == "post" and "/webhook-endpoints/{endpoint_id}/test/" not in path:
             assert "Idempotency-Key" in headers, path
-        if (
-            method == "post"
-            and path.startswith("/api/v1/tasks/{task_id}/")
-            and not path.endswith(("/comment/", "/reveal/"))
-        ):
+        if method == "post" and path.startswith("/api/v1/tasks/{task_id}/"):
             assert "If-Match" in headers, path
 
 
@@ -128,6 +124,16 @@ def test_it_answers_401_on_every_private_route() -> None:
 def test_it_leaves_only_the_schema_and_its_page_open(client: Client) -> None:
     for path, status in (("/api/schema/", 200), ("/api/docs/", 200), ("/api/", 404), ("/api/v1/", 404)):
         assert client.get(path).status_code == status
+        assert client.options(path).status_code == (405 if status == 200 else 404)
+
+
+def test_its_document_is_the_same_whatever_is_asked(client: Client) -> None:
+    client.raise_request_exception = False
+    plain = client.get("/api/schema/")
+    for query in ("version=a%0d%0aX:%20y", "version=2", "lang=de", "lang=%00", "lang=x"):
+        asked = client.get(f"/api/schema/?{query}")
+        assert (asked.status_code, asked.content) == (200, plain.content), query
+        assert asked["Content-Disposition"] == plain["Content-Disposition"]
 
 
 @pytest.mark.django_db

@@ -157,6 +157,9 @@ def test_it_honours_if_match(api: ClientFactory, opened: Opened) -> None:
     stale = problem(ana.post(f"{task}release/", headers={"If-Match": '"1"'}), 412, "stale_version")
     assert stale["current_version"] == 2
     problem(ana.post(f"{task}release/", headers={"If-Match": "one"}), 400, "invalid")
+    problem(ana.post(f"{task}release/", headers={"If-Match": ""}), 400, "invalid")
+    for verb, body in (("comment", {"text": "x"}), ("reveal", {"placeholder": "[email 1]", "reason": "x"})):
+        problem(api("sam").post(f"{task}{verb}/", body, headers={"If-Match": '"1"'}), 412, "stale_version")
 
 
 def test_it_lets_a_lead_assign_by_name_or_email(api: ClientFactory, opened: Opened) -> None:
@@ -329,3 +332,17 @@ def test_it_keeps_what_was_sent_to_an_address_without_its_slash(
     assert api("bot").post(answer["Location"].replace("?x=1", ""), body).status_code == 201
     assert api("bot").get(TASKS.rstrip("/"))["Location"] == TASKS
     assert api("bot").post("/api/v1/nowhere", body).status_code == 404
+
+
+@pytest.mark.django_db
+def test_it_masks_the_name_of_an_adapter_and_registers_no_personal_data(api: ClientFactory) -> None:
+    bot = api("bot", all_principals=True)
+    body = {"task_type": "creative_approval", "principal_id": "acme_corp", "adapter_name": "gam of a@b.example"}
+    assert bot.post(TASKS, body).json()["adapter_name"] == "gam of [email 1]"
+    many = {**body, "adapter_name": " ".join(f"{letter}@b.co" for letter in "abcdefghi")}
+    assert problem(bot.post(TASKS, many), 400, "invalid")["errors"][0]["field"] == "adapter_name"
+    for pk in ("jane@b.example", "+44 7700 900123", "4111 1111 1111 1111"):
+        refused = problem(bot.post(TASKS, {**body, "principal_id": pk}), 400, "invalid")
+        assert refused["errors"][0]["field"] == "principal_id"
+    for pk in ("234-567-8901", "1234567890", "act_120210987654321098"):
+        assert bot.post(TASKS, {**body, "principal_id": pk}).status_code == 201

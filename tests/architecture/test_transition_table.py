@@ -216,6 +216,11 @@ VERBS: dict[str, tuple[list[Step], Step, list[str]]] = {
         lambda t, ana, sam, bot: services.return_tasks_of(ana.user, system_actor(), reason="deactivated"),
         ["task.released"],
     ),
+    "return_stranded": (
+        [CLAIM, lambda t, ana, sam, bot: User.objects.filter(pk=ana.user.pk).update(is_active=False)],
+        lambda t, ana, sam, bot: services.return_stranded(system_actor()),
+        ["task.released"],
+    ),
 }
 
 

@@ -40,6 +40,7 @@ def test_it_serves_from_an_empty_folder_and_ctrl_c_stops_everything(tmp_path: Pa
     assert system.get("/livez") == (200, "alive\n")
     assert system.get("/readyz") == (200, '{"status": "ready"}')
     assert system.get("/api/v1/nothing/")[0] == 404
+    assert system.get("/livez", Script_Name="/x", Path_Info="/admin/")[0] == 200
     assert f"{system.url}/admin/" in system.output
     assert f"{system.url}/api/docs/" in system.output
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

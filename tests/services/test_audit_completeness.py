@@ -104,6 +104,7 @@ VERBS: dict[str, tuple[str, bool, Call]] = {
         True,
         lambda who, _w, held: services.return_tasks_of(_holder(held), who, reason="ana left the team"),
     ),
+    "return_stranded": ("system", True, lambda who, _w, held: _deactivate_and_return(_holder(held), who)),
 }
 # What changes the configuration of time is audited as configuration is (tests/services/test_sla_policies.py).
 NOT_VERBS = {
@@ -127,6 +128,11 @@ def _claim_and_put_back(task: HumanTask, who: Actor) -> None:
 def _claim_and_start(task: HumanTask, who: Actor) -> None:
     services.claim_task(task.pk, who)
     services.start_task(task.pk, who)
+
+
+def _deactivate_and_return(holder: User, who: Actor) -> None:
+    User.objects.filter(pk=holder.pk).update(is_active=False)
+    services.return_stranded(who)
 
 
 def _soon() -> datetime:

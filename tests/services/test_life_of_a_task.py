@@ -7,7 +7,7 @@ from django.db import models
 from tasks_app import events
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed, StaleVersion, TakenByAnother, TaskNotFound, WrongState
-from tasks_app.models import EventOutbox, SealedDetail, TaskEvent
+from tasks_app.models import EventOutbox, SealedDetail, TaskEvent, TaskType
 from tasks_app.services import (
     Decision,
     assign_task,
@@ -79,6 +79,19 @@ def test_it_lets_adapters_decide_only_in_a_persons_name(
     assert (
         decide_task(task.pk, worker_bot, Decision("approved"), resolved_by="ana@agency.example").resolved_by == ana.user
     )
+
+
+def test_it_takes_two_reviewers_at_their_words_also_where_these_were_masked(
+    make_task: NewTaskFactory, ana: Actor, sam: Actor
+) -> None:
+    TaskType.objects.filter(pk="creative_approval").update(needs_second_reviewer=True)
+    asks = {"contact": "a@b.example", "phone": 4155552671}
+    for second, agree in ((asks, True), ({**asks, "contact": "c@d.example"}, False)):
+        task = make_task(error_detail="from x@y.example")
+        decide_task(task.pk, ana, Decision("approved", "for a@b.example", asks))
+        done = decide_task(task.pk, sam, Decision("approved", "", second))
+        assert (done.status == "completed", done.stage) == (agree, 2 if agree else 1)
+        assert "@" not in str(done.resolution_data)
 
 
 def test_it_assigns_by_lead_to_entitled_people_alone(make_task: NewTaskFactory, ana: Actor, sam: Actor) -> None:

@@ -273,6 +273,20 @@ def test_it_records_the_first_of_two_decisions_and_the_second_ends_it(
     assert (fresh(task).status, fresh(task).resolved_by) == ("completed", sam.user)
 
 
+def test_it_is_the_same_decision_only_with_the_same_words(make_task: NewTaskFactory, ana: Actor) -> None:
+    with clock.at(T):
+        task = make_task()
+        first = Decision("rejected", "ask a@b.example", {"landing_page": "https://a.example"})
+        services.stage_decision(task.pk, ana, first)
+        _task, again = services.stage_decision(task.pk, ana, first)
+        assert again is not None
+        assert again.detail == "ask [email 1]"
+        for other in (Decision("rejected", "ask c@d.example", first.modifications), Decision("rejected", first.detail)):
+            with pytest.raises(WrongState):
+                services.stage_decision(task.pk, ana, other)
+    assert StagedDecision.objects.count() == 1
+
+
 def test_it_is_carried_out_before_a_deadline_escalates(make_task: NewTaskFactory, ana: Actor) -> None:
     with clock.at(T):
         task = make_task(priority=4)

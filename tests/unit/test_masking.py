@@ -58,6 +58,16 @@ SECRETS = [
     ("credential", "ya29." + "a0AfH6SMBx1yz2Qw3"),
     ("credential", "1//0" + "gdRfT6yhJk3lmn4opQrs5tuv"),
     ("credential", "GOCSPX-" + "abcdefGHIJK123"),
+    ("email", "maria.lopez@tigo.com.py"),
+    ("credential", "hvs." + "CAESIJ1xY0aBcDeFgHiJkLmNoPqRs"),
+    ("credential", "dapi" + "0123456789abcdef0123456789abcdef"),
+    ("credential", "pat-na1-" + "11111111-2222-3333-4444-555555555555"),
+    ("credential", "0123456789abcdef0123456789abcdef" + "-us14"),
+    ("credential", "xkeysib-" + "a1" * 32 + "-AbCdEfGh"),
+    ("credential", "glsa_" + "aBcDeFgHiJkLmNoPqRsTuV_0a1b2c3d"),
+    ("credential", "NRAK-" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ1"),
+    ("credential", "PMAK-" + "0123456789abcdef01234567-0123456789abcdef0123"),
+    ("credential", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nlQOYBGPq\n-----END PGP PRIVATE KEY BLOCK-----"),
 ]  # fmt: skip
 
 IN_CONTEXT = [
@@ -85,6 +95,12 @@ IN_CONTEXT = [
     ("social security 460 89 9847", "460 89 9847"),
     ("X-Api-Key: abcdef", "abcdef"),
     ("cut-off -----BEGIN PRIVATE KEY-----\nMIIabc", "MIIabc"),
+    ("https://discord.com/api/webhooks/123456789012345678/aBcDeFgHiJkLmNoPqRsTuVwXyZ", "aBcDeFgHiJkLmNoPqRsTuVwXyZ"),
+    ("https://x.webhook.office.com/webhookb2/1-2@3-4/IncomingWebhook/0123456789abcdef", "0123456789abcdef"),
+    ("curl -u svc_gam:Sup3rS3cret! https://api.adserver.example/", "Sup3rS3cret!"),
+    ("Your verification code is 493021", "493021"),
+    ("Passwort: Sommer2026!", "Sommer2026!"),
+    ("contraseña=Verano2026!", "Verano2026!"),
 ]
 
 INNOCENT = [
@@ -109,6 +125,7 @@ INNOCENT = [
     "1.2.3.4.5 is an OID, 0.4111111111111111 a fraction",
     "Basic authentication or Bearer authentication is needed, see RFC 6750",
     "ratio 16:9, CPM 4.11, 99.9 %, 10,484,504 bytes, 7412639",
+    "windows 0900-1700, en-us0 and fr-us, Passwort: falsch, -u user, user@2x.png, the security code is required",
 ]
 
 
@@ -180,6 +197,7 @@ def test_it_reads_numbers_by_their_key() -> None:
     value: Any = {
         "payment": 4111111111111111, "as_float": 4111111111111111.0, "phone": 4155552671,
         "line_item_id": 4155552671, "creative_id": 138012345678, "budget_micros": 4111111111111111, "width": 300,
+        "po_number": "450-123-4567",
         "created_at": 1700000000123, "ratio": 1.25, "list": [4242424242424242, 7], "tokens": 812,
     }  # fmt: skip
     masked = mask_json(value).value

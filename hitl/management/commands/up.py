@@ -147,6 +147,8 @@ def _programs(host: str, port: int) -> list[Program]:
                 # Imported once for all web processes: the start is sooner over, and they share what they do not change.
                 "--preload", "--workers", str(WEB_PROCESSES), "--threads", str(WEB_THREADS),
                 "--worker-class", "hitl.worker.Worker",
+                # No header overrides where we stand: by default whoever calls from this machine could send SCRIPT_NAME.
+                "--forwarder-headers", "",
                 "--graceful-timeout", "5", "--log-level", "warning",
             ],
             environment,
