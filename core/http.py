@@ -25,17 +25,21 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from core import clock
 from core.addresses import DEFAULT_PORTS, CheckedUrl, IPAddress, UnsafeUrl, check_answers, check_url, refusal
 from core.errors import HitlError
 
 Lookup: TypeAlias = Callable[[str, int], Sequence[str]]
 """Host and port in, the addresses of one resolution out; raises OSError. Blocking: it runs in a thread."""
 
-OutboundKind = Literal["unsafe_url", "unsafe_header", "dns", "connect", "tls", "timeout", "too_large", "protocol"]
+OutboundKind = Literal[
+    "unsafe_url", "unsafe_header", "dns", "connect", "tls", "timeout", "too_large", "protocol", "late", "internal"
+]
 
 MAX_REQUEST_BODY: Final = 1024 * 1024
 MAX_RESPONSE_BODY: Final = 64 * 1024
 MAX_HEADER_VALUE: Final = 4096
+MOST_JUDGED: Final = 1000
 KEPT_HEADERS: Final = ("content-type", "content-length", "date", "location", "retry-after")
 
 # The headers that frame the request or name its receiver are ours: a caller's Host would undo the check of the name.
@@ -152,10 +156,12 @@ class OutboundSession:
         self._dns_ttl = dns_ttl
         self._tls = tls
         self._client: aiohttp.ClientSession | None = None
+        self._judged: dict[str, CheckedUrl] = {}
 
     async def __aenter__(self) -> Self:
         # Threads of our own: asyncio.run() waits for the default ones at its end, and a hanging name server with it.
-        self._threads = ThreadPoolExecutor(16, "outbound-dns")
+        # More than there are places, so that names whose server hangs do not keep the others from being looked up.
+        self._threads = ThreadPoolExecutor(2 * self._limit, "outbound-dns")
         self._places = asyncio.Semaphore(self._limit)
         self._host_places: dict[tuple[str, int], asyncio.Semaphore] = {}
         connector = aiohttp.TCPConnector(
@@ -189,15 +195,22 @@ class OutboundSession:
             self._client = None
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-        """Send `body` as it is and return the answer of whatever status, 3xx too; raises `OutboundError`."""
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str] | None = None, *, begin_by: float | None = None
+    ) -> Response:
+        """Send `body` as it is and return the answer of whatever status, 3xx too; raises `OutboundError`.
+
+        A request that gets its place after `begin_by` (of `clock.ticks()`) is not sent: `OutboundError("late")`.
+        """
         if self._client is None:
             raise RuntimeError("OutboundSession is used inside 'async with' only.")
-        checked = _check_url(url, self._allow_hosts, self._ports)
+        checked = self._check(url)
         check_headers(headers or {})
         if len(body) > MAX_REQUEST_BODY:
             raise OutboundError("too_large", f"The body to send is larger than {MAX_REQUEST_BODY} bytes.")
         async with self._place(checked):
+            if begin_by is not None and clock.ticks() > begin_by:
+                raise OutboundError("late", "It waited too long for its place, and was not sent.")
             try:
                 async with asyncio.timeout(self._total_timeout):
                     return await self._post(self._client, checked, body, headers or {})
@@ -205,6 +218,16 @@ class OutboundSession:
                 raise
             except (aiohttp.ClientError, OSError) as error:
                 raise self._translated(checked, error) from error
+
+    def _check(self, url: str) -> CheckedUrl:
+        """What is written in a URL, judged once a session; where it leads is judged at each connection."""
+        checked = self._judged.get(url)
+        if checked is None:
+            checked = _check_url(url, self._allow_hosts, self._ports)
+            if len(self._judged) >= MOST_JUDGED:
+                self._judged.clear()
+            self._judged[url] = checked
+        return checked
 
     @asynccontextmanager
     async def _place(self, checked: CheckedUrl) -> AsyncIterator[None]:

@@ -30,6 +30,9 @@ from tasks_app.states import WAITING, Resolution
 log = logging.getLogger(__name__)
 
 EVERY: Final = timedelta(seconds=15)
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""An episode is over only where it would be by a clock so much further on, too: of two watches whose clocks differ one
+would end what the other has begun, and both would tell so."""
 AT_ONCE: Final = 200
 """So many new alerts of one rule in one look; the rest follows in the next."""
 
@@ -155,7 +158,7 @@ class _TaskWatcher(ABC):
 
     def goes_on(self, rule: AlertRule, alerts: Sequence[Alert], now: datetime) -> set[str]:
         subjects = [alert.task_id for alert in alerts]
-        return set(self.tasks(rule, now).filter(pk__in=subjects).values_list("pk", flat=True))
+        return set(self.tasks(rule, now + CLOCKS_DIFFER).filter(pk__in=subjects).values_list("pk", flat=True))
 
 
 class HighPriority(_TaskWatcher):
@@ -242,7 +245,7 @@ class FailingEndpoint:
 
     def goes_on(self, rule: AlertRule, alerts: Sequence[Alert], now: datetime) -> set[str]:
         subjects = [alert.subject for alert in alerts]
-        return set(self._failing(rule, now).filter(pk__in=subjects).values_list("pk", flat=True))
+        return set(self._failing(rule, now + CLOCKS_DIFFER).filter(pk__in=subjects).values_list("pk", flat=True))
 
     def _failing(self, rule: AlertRule, now: datetime) -> QuerySet[Endpoint]:
         long_enough = Q(enabled=True, failing_since__lte=now - timedelta(minutes=rule.minutes))
@@ -262,7 +265,8 @@ class _OneThing(ABC):
         return [Finding("", text)] if text else []
 
     def goes_on(self, rule: AlertRule, alerts: Sequence[Alert], now: datetime) -> set[str]:
-        return {""} if self.text(rule, now) else set()
+        further_on = min(CLOCKS_DIFFER, timedelta(minutes=rule.minutes / 2))
+        return {""} if self.text(rule, now + further_on) else set()
 
 
 class GrowingOutbox(_OneThing):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -173,6 +174,10 @@ def send_test(slug: str, actor: Actor) -> Tested:
         raise InvalidInput("slug", _("There is no such channel."))
     _may(actor, channel.person)
     endpoint, now = channel.endpoint, clock.now()
+    try:
+        keys = endpoint.live_secrets(now)
+    except InvalidToken:
+        return Tested(delivered=False, error=_("The address cannot be read: its encryption key is gone. Give it anew."))
     address = address_of(endpoint)
     if not address:
         return Tested(delivered=False, error=_("There is no mail address; an administrator can add it."))
@@ -180,7 +185,7 @@ def send_test(slug: str, actor: Actor) -> Tested:
     with translation.override(language_of(channel.person)):
         letter = letters.test_letter(now, zone_of(channel.person), f"{settings.HITL_BASE_URL}{queue_url()}")
         body = kind.write(letter, message_id, address, now)
-    return tested(kind, kind.parcel(message_id, body, endpoint, endpoint.live_secrets(now), now))
+    return tested(kind, kind.parcel(message_id, body, endpoint, keys, now))
 
 
 def own_slug(person: User, kind: str) -> str:

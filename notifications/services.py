@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from auditlog.context import set_extra_data
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -274,7 +275,12 @@ def cancel(endpoint: Endpoint) -> None:
 def send_test(endpoint_id: str, actor: Actor) -> Tested:
     """Send a signed test message now and tell what came back. It is no event: it is not logged and not tried again."""
     endpoint, now = endpoint_of(actor, endpoint_id), clock.now()
-    keys = endpoint.live_secrets(now)
+    try:
+        keys = endpoint.live_secrets(now)
+    except InvalidToken:
+        return Tested(
+            delivered=False, error=_("The secret cannot be read: its encryption key is gone. Make a new one.")
+        )
     parcel = CHANNELS[endpoint.format].parcel(new_id("msg_"), payloads.ping(now), endpoint, keys, now)
     return tested(CHANNELS[endpoint.format], parcel)
 

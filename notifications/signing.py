@@ -6,7 +6,6 @@ a body under another id, and an old message sent again. Spec: https://www.standa
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 import secrets as randomness
@@ -108,10 +107,10 @@ def sign_adcp(secret: str, timestamp: int, body: bytes) -> dict[str, str]:
     adcontextprotocol/adcp@4439b187, docs/building/by-layer/L3/webhooks.mdx, "Legacy HMAC-SHA256 fallback". The key is
     the text of the credentials as it is. There is one signature, by the newest secret, also in a rotation.
     """
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, "sha256").hex()
     return {"x-adcp-signature": f"sha256={digest}", "x-adcp-timestamp": str(timestamp)}
 
 
 def _signature(key: bytes, msg_id: str, timestamp: str, body: bytes) -> str:
-    digest = hmac.new(key, f"{msg_id}.{timestamp}.".encode("utf-8", "replace") + body, hashlib.sha256).digest()
+    digest = hmac.digest(key, f"{msg_id}.{timestamp}.".encode("utf-8", "replace") + body, "sha256")
     return _SCHEME + base64.b64encode(digest).decode("ascii")

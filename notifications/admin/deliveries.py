@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import orjson
+from cryptography.fernet import InvalidToken
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -150,6 +151,7 @@ class DeliveryAdmin(AdministratorsAdmin):
         name = "channel" if hasattr(delivery.endpoint, "channel") else "endpoint"
         key = delivery.endpoint.channel.pk if name == "channel" else delivery.endpoint.pk
         folded = list(delivery.folded.order_by("pk")[: FOLDED_SHOWN + 1])
+        body, size = _body(delivery)
         context = page_context(request) | {
             "title": what_of(delivery),
             "what": what_of(delivery),
@@ -162,8 +164,8 @@ class DeliveryAdmin(AdministratorsAdmin):
             "folded": folded[:FOLDED_SHOWN],
             "more_folded": max(0, delivery.folded.count() - FOLDED_SHOWN),
             "for_people": channel.for_people,
-            "body": _body(delivery),
-            "size": _("%(n)d bytes") % {"n": len(delivery.content)},
+            "body": body,
+            "size": _("%(n)d bytes") % {"n": size},
             "tries": [Try(number, row) for number, row in enumerate(delivery.tries.all(), 1)],
         }
         return TemplateResponse(request, "notifications/delivery.html", context)
@@ -198,10 +200,14 @@ def _explanation(delivery: Delivery) -> str:
     return ""
 
 
-def _body(delivery: Delivery) -> str:
-    """The bytes as they are sent; a receiver's token is its secret, and left out here."""
-    text = delivery.content.decode("utf-8", "replace")
-    if not delivery.is_sealed:
-        return text
-    message = orjson.loads(text)
-    return text.replace(orjson.dumps(message["token"]).decode(), f'"{HIDDEN}"') if "token" in message else text
+def _body(delivery: Delivery) -> tuple[str, int]:
+    """The bytes as they are sent, and their number; a receiver's token is its secret, and left out here."""
+    try:
+        content = delivery.content
+    except InvalidToken:
+        return _("It cannot be read: its encryption key is gone."), len(delivery.body)
+    text = content.decode("utf-8", "replace")
+    message = orjson.loads(text) if delivery.is_sealed else {}
+    if "token" in message:
+        text = text.replace(orjson.dumps(message["token"]).decode(), f'"{HIDDEN}"')
+    return text, len(content)

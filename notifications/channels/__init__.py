@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from notifications.channels.base import HIDDEN, Channel, Parcel
+from notifications.channels.base import HIDDEN, Channel, Parcel, Unwritten
 from notifications.channels.people import ChannelOfPeople, Email, Slack, address_of, language_of, zone_of
 from notifications.channels.webhook import AdContextProtocol, Webhook
 from notifications.models import Endpoint
@@ -29,6 +29,7 @@ __all__ = [
     "Channel",
     "ChannelOfPeople",
     "Parcel",
+    "Unwritten",
     "Webhook",
     "address_of",
     "language_of",

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from django.conf import settings
 
 from core.addresses import allow_hosts_from
-from core.http import OutboundSession, Response, post_once
+from core.http import OutboundError, OutboundSession, Response, post_once
 from notifications.models import Endpoint
 from notifications.payloads import News
 
@@ -44,15 +44,29 @@ class Channel:
         """The bytes of every try; written once, when the event is dispatched."""
         raise NotImplementedError
 
+    def destination(self, to: Endpoint) -> str:
+        """Where its messages go now, as text to compare with later; a secret is not shown."""
+        return str(to.url)
+
     def parcel(self, message_id: str, body: bytes, to: Endpoint, keys: list[str], at: datetime) -> Parcel:
         """What goes out in a try made at `at`. `keys` are the endpoint's secrets, newest first."""
         raise NotImplementedError
 
-    async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
-        """Send it. Raises `OutboundError`; an answer of any status is no error here."""
-        return await session.post(parcel.url, parcel.body, parcel.headers)
+    async def send(self, session: OutboundSession, parcel: Parcel, begin_by: float) -> Response:
+        """Send it, unless it is later than `begin_by` (of `clock.ticks()`) when it can be sent.
+
+        Raises `OutboundError`; an answer of any status is no error here.
+        """
+        return await session.post(parcel.url, parcel.body, parcel.headers, begin_by=begin_by)
 
     def send_now(self, parcel: Parcel, seconds: float) -> Response:
         """The same for one message from synchronous code, such as a test button's."""
         allowed = allow_hosts_from(settings.HITL_ALLOW_PRIVATE_HOSTS)
         return post_once(parcel.url, parcel.body, parcel.headers, total_timeout=seconds, allow_hosts=allowed)
+
+
+class Unwritten(Channel):
+    """In place of a message that could not be made: its try fails, is seen, and is made again by the schedule."""
+
+    async def send(self, session: OutboundSession, parcel: Parcel, begin_by: float) -> Response:
+        raise OutboundError("internal", "The message could not be made; the log of the worker says why.")

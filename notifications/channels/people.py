@@ -1,6 +1,7 @@
 """Messages to people: e-mail by SMTP, Slack by an incoming webhook. Each lays out a letter and sends it."""
 
 import asyncio
+import contextlib
 import smtplib
 from collections.abc import Callable
 from datetime import datetime
@@ -15,7 +16,9 @@ import orjson
 from django.conf import settings
 from django.core.mail import get_connection
 from django.template.loader import render_to_string
+from django.utils.encoding import punycode
 
+from core import clock
 from core.http import OutboundError, OutboundSession, Response
 from notifications.channels.base import Channel, Parcel
 from notifications.channels.webhook import JSON
@@ -36,6 +39,9 @@ class ChannelOfPeople(Channel):
 
     def body(self, news: News, to: Endpoint) -> bytes:
         return b""
+
+    def destination(self, to: Endpoint) -> str:
+        return f"{to.url} {to.secrets[:1]}" if self.is_secret else str(to.url)
 
     def write(self, letter: Letter, message_id: str, address: str, at: datetime) -> bytes:
         """The letter as the bytes of one try."""
@@ -96,7 +102,7 @@ class Email(ChannelOfPeople):
         host = urlsplit(settings.HITL_BASE_URL).hostname or "localhost"
         message = EmailMessage(policy=SMTP)
         message["From"] = settings.HITL_EMAIL_FROM
-        message["To"] = address
+        message["To"] = _on_the_wire(address)
         message["Subject"] = letter.subject
         message["Date"] = format_datetime(at)
         message["Message-ID"] = f"<{message_id}@{host}>"
@@ -109,33 +115,48 @@ class Email(ChannelOfPeople):
         return message.as_bytes()
 
     def parcel(self, message_id: str, body: bytes, to: Endpoint, keys: list[str], at: datetime) -> Parcel:
-        return Parcel(message_id, body, f"mailto:{address_of(to)}", {})
+        return Parcel(message_id, body, f"mailto:{_on_the_wire(address_of(to))}", {})
 
-    async def send(self, session: OutboundSession, parcel: Parcel) -> Response:
+    async def send(self, session: OutboundSession, parcel: Parcel, begin_by: float) -> Response:
         """In a thread: smtplib waits. The server's code counts as the answer's status: 250 is a success, as 2xx is."""
-        return await asyncio.to_thread(self.send_now, parcel)
+
+        def in_time() -> Response:
+            if clock.ticks() > begin_by:
+                raise OutboundError("late", "It waited too long for its turn, and was not sent.")
+            return self.send_now(parcel)
+
+        return await asyncio.to_thread(in_time)
 
     def send_now(self, parcel: Parcel, seconds: float = TIMEOUT) -> Response:
         if not settings.HITL_EMAIL_URL:
             raise OutboundError("connect", "No mail server is set up: HITL_EMAIL_URL is empty.")
         begin = perf_counter()
+        end = begin + seconds
         answer: bytes | str
         try:
             backend: Any = get_connection("django.core.mail.backends.smtp.EmailBackend", timeout=seconds)
             with backend:
-                code, answer = _hand_over(backend.connection, parcel)
+                code, answer = _hand_over(backend.connection, parcel, end)
         except smtplib.SMTPResponseException as error:
             code, answer = error.smtp_code, error.smtp_error
         except TimeoutError:
             raise OutboundError("timeout", f"The mail server did not answer within {seconds:g} s.") from None
         except (OSError, smtplib.SMTPException) as error:
             raise OutboundError("connect", f"The mail server could not be used: {type(error).__name__}.") from error
+        if not 200 <= code <= 599:  # the library's -1, for a line that begins with no number, among them
+            raise OutboundError("protocol", "The mail server's answer is not SMTP.")
         text = answer if isinstance(answer, bytes) else str(answer).encode()
         return Response(code, {}, text[:1000], truncated=False, duration=perf_counter() - begin)
 
 
-def _hand_over(server: smtplib.SMTP, parcel: Parcel) -> tuple[int, bytes]:
-    """The three steps of a message by hand, to learn the server's own words."""
+def _on_the_wire(address: str) -> str:
+    """The address with a domain of other letters in its xn-- form, as servers without SMTPUTF8 want it."""
+    name, at, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{name}{at}{punycode(domain)}"
+
+
+def _hand_over(server: smtplib.SMTP, parcel: Parcel, end: float) -> tuple[int, bytes]:
+    """The three steps of a message by hand, to learn the server's own words; none begins after `end`."""
     address = parcel.url.removeprefix("mailto:")
     steps: list[Callable[[], tuple[int, bytes]]] = [
         lambda: server.mail(parseaddr(settings.HITL_EMAIL_FROM)[1]),
@@ -145,9 +166,15 @@ def _hand_over(server: smtplib.SMTP, parcel: Parcel) -> tuple[int, bytes]:
     server.ehlo_or_helo_if_needed()
     code, answer = 0, b""
     for step in steps:
+        left = end - perf_counter()
+        if left <= 0:
+            raise TimeoutError
+        if server.sock is not None:
+            server.sock.settimeout(left)
         code, answer = step()
         if not 200 <= code < 300:
-            server.rset()
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                server.rset()
             break
     return code, answer
 

@@ -1,7 +1,7 @@
 """What is on its way, and what was tried."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
 from django.db.models import Q
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from core import crypto
 from core.fields import KeyField
 from core.ids import new_id
+from core.rows import PlainRow
 from notifications.models.alert import Alert
 from notifications.models.endpoint import Endpoint, outcomes
 from tasks_app.models import TaskEvent
@@ -41,7 +42,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 DeliveryManager = models.Manager.from_queryset(DeliveryQuerySet)
 
 
-class Delivery(models.Model):
+class Delivery(PlainRow):
     """One event for one endpoint, with the very bytes of every try. The row is the queue; nothing else holds it."""
 
     class Status(models.TextChoices):
@@ -152,6 +153,10 @@ class Delivery(models.Model):
         """The bytes that are sent. Those that echo a receiver's token are encrypted in the table."""
         stored = bytes(self.body)
         return crypto.unseal(stored).encode() if self.is_sealed else stored
+
+    def columns(self) -> dict[str, Any]:
+        """All columns (attribute names) as they stand in memory."""
+        return {field.attname: self.__dict__[field.attname] for field in self._meta.concrete_fields}
 
     def keep(self, content: bytes, *, sealed: bool) -> None:
         """Store the bytes to send."""

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -40,9 +41,18 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         """Webhook endpoints; the others stand below the channels of people."""
         return self.filter(channel__isnull=True)
 
+    def of_the_active(self) -> "EndpointQuerySet":
+        """Those that belong to nobody who was deactivated."""
+        owned = self.filter(Q(owner__isnull=True) | Q(owner__is_active=True))
+        return owned.exclude(channel__person__is_active=False)
+
+    def in_use(self) -> "EndpointQuerySet":
+        """Those that messages may go to."""
+        return self.present().of_the_active().filter(enabled=True)
+
     def callable(self, now: datetime) -> "EndpointQuerySet":
         """Those that may be called now."""
-        return self.present().filter(Q(paused_until__isnull=True) | Q(paused_until__lte=now), enabled=True)
+        return self.in_use().filter(Q(paused_until__isnull=True) | Q(paused_until__lte=now))
 
 
 EndpointManager = models.Manager.from_queryset(EndpointQuerySet)
@@ -138,12 +148,20 @@ class Endpoint(models.Model):
         self.secrets = [{"sealed": crypto.seal(secret).decode("ascii"), "until": None}, *previous]
 
     def live_secrets(self, now: datetime) -> list[str]:
-        """The secrets to sign with at `now`, newest first."""
-        return [
-            crypto.unseal(entry["sealed"].encode("ascii"))
-            for entry in self.secrets
-            if entry["until"] is None or datetime.fromisoformat(entry["until"]) > now
-        ]
+        """The secrets to sign with at `now`, newest first. Raises InvalidToken where the newest cannot be read.
+
+        An older one that cannot be read is left out, so that a new secret is the way out after a lost key.
+        """
+        found = []
+        for entry in self.secrets:
+            if entry["until"] is not None and datetime.fromisoformat(entry["until"]) <= now:
+                continue
+            try:
+                found.append(crypto.unseal(entry["sealed"].encode("ascii")))
+            except InvalidToken:
+                if not found:
+                    raise
+        return found
 
     @property
     def token(self) -> str:

@@ -8,29 +8,36 @@ from typing import Final
 
 from core import clock
 from notifications.relay import own_webhook
-from notifications.relay.dispatch import fan_out
-from notifications.relay.leases import Leased, lease_due
+from notifications.relay.dispatch import fan_out, give_back
+from notifications.relay.leases import Leased, lease_due, lease_time
 from notifications.relay.outcomes import Try, settle
 from notifications.relay.people import fold
-from notifications.relay.sender import CONNECTIONS, PER_RECEIVER, Sender
+from notifications.relay.sender import CONNECTIONS, MAILS, PER_RECEIVER, Sender
 
 FIRST_WINDOW: Final = 5
-"""So many requests at once to a receiver that has not answered yet; each success allows one more, up to `WIDEST`."""
-AHEAD: Final = 3
-"""So many times what the session sends at once is leased: while the database works, places that become free are filled.
+"""So many requests at once to a receiver that has not answered yet; each success allows more, up to `widest`."""
+WIDER: Final = 2
+AHEAD: Final = 5
+"""So many times what the session sends at once is leased, so that free places are filled while the database works.
 
-Behind a receiver that hangs the last of them wait twice the deadline of a request for their own; a lease is longer.
+Behind a receiver that hangs the last of them are given back unsent in the half of their lease.
 """
-WIDEST: Final = AHEAD * PER_RECEIVER
-DISPATCHED: Final = 150
+DISPATCHED: Final = 300
 """So many events become deliveries between two looks at what came back: the sender must not run dry meanwhile."""
 POLL_SECONDS: Final = 0.25
-"""While requests are on their way: how often a drain looks for new work."""
+"""While requests are on their way: how often a drain looks for new work, sooner if half of what it leased has gone."""
+FOLD_SECONDS: Final = 1.0
+"""How often it looks for what is held back for a digest."""
 TURN_SECONDS: Final = 60.0
 """How long a drain takes new work; the next one begins while this one waits for its last answers."""
 
 _flight = threading.Lock()
 _wanted = threading.Event()
+
+
+def widest(origin: str) -> int:
+    """So much may be leased for a receiver. Of mails as many as are sent at once: they have no places of their own."""
+    return AHEAD * PER_RECEIVER if origin else MAILS
 
 
 def drain() -> int:
@@ -61,6 +68,8 @@ class Drain:
         self._sender = Sender()
         self._in_flight: Counter[str] = Counter()
         self._windows: dict[str, int] = {}
+        self._leased = 0
+        """What was on its way after the last look for work."""
 
     def __enter__(self) -> "Drain":
         return self
@@ -71,19 +80,25 @@ class Drain:
     def run(self, seconds: float, moment: Callable[[], float] = time.monotonic) -> None:
         """Work until nothing is due or on its way, or the time is over."""
         own_webhook.ensure(clock.now())
+        give_back()
         end = moment() + seconds
-        while moment() < end:
-            dispatched = fan_out(DISPATCHED) + fold()
-            batch = lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room)
-            self._submit(batch)
+        looked = folded = -seconds
+        dispatched = 0
+        while (now := moment()) < end:
+            if now - looked >= POLL_SECONDS or self._in_flight.total() <= self._leased // 2:
+                looked, dispatched = now, fan_out(DISPATCHED)
+                if now - folded >= FOLD_SECONDS:
+                    folded, dispatched = now, dispatched + fold()
+                self._submit(lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room))
             if self._in_flight.total():
-                self._settle(self._sender.collect(POLL_SECONDS, enough=1 + self._in_flight.total() // 4))
+                self._settle(self._sender.collect(POLL_SECONDS, enough=min(CONNECTIONS, 1 + self._leased // 4)))
             elif not dispatched:
                 return
 
     def finish(self) -> None:
-        """Wait for what is on its way; every request has its deadline."""
-        while self._in_flight.total():
+        """Wait for what is on its way, at most until its leases have ended; every request has its deadline."""
+        end = time.monotonic() + lease_time().total_seconds()
+        while self._in_flight.total() and time.monotonic() < end:
             self._settle(self._sender.collect(POLL_SECONDS))
 
     def _room(self, origin: str) -> int:
@@ -93,12 +108,13 @@ class Drain:
         if batch:
             self._sender.submit(batch)
             self._in_flight.update(leased.origin for leased in batch)
+        self._leased = self._in_flight.total()
 
     def _settle(self, tries: Sequence[Try]) -> None:
         for one in tries:
             origin = one.leased.origin
             self._in_flight[origin] -= 1
             succeeded = one.status is not None and one.status < 300
-            wider = min(WIDEST, self._windows.get(origin, FIRST_WINDOW) + 1)
+            wider = min(widest(origin), self._windows.get(origin, FIRST_WINDOW) + WIDER)
             self._windows[origin] = wider if succeeded else FIRST_WINDOW
         self.done += settle(tries)

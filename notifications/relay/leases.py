@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from core import clock
-from notifications.channels import CHANNELS, Channel, Parcel
+from core.bulk import update_columns
+from notifications.channels import CHANNELS, Channel, Parcel, Unwritten
 from notifications.models import Delivery, Endpoint
 from notifications.relay import people
 
@@ -31,6 +32,8 @@ ORDERED_TRIES: Final = 2
 So the events of a task arrive in order through the first try and the retry after five seconds. An endpoint that refuses
 one event for longer does not lose the outcome behind it: `seq` tells the receiver what came out of turn.
 """
+
+UNWRITTEN: Final = Unwritten()
 
 SPARE: Final = 20
 """So many rows more are looked at than are taken, as some may be held back."""
@@ -49,19 +52,23 @@ class Leased:
     attempt: int
     """Which try this is; the first is 1."""
     at: datetime
+    begin_by: float
+    """By when, of `clock.ticks()`, it has to be on its way: so that its answer comes within the lease."""
     origin: str
+    destination: str
+    """Where the endpoint was then: what an old address answers is not held against a new one."""
     channel: Channel
     parcel: Parcel
 
 
 def lease_time() -> timedelta:
-    """How long a lease holds: well beyond the deadlines of a request and of the two that it may wait for (`AHEAD`), so
-    that nobody else sends what is on its way."""
+    """How long a lease holds. What is not on its way by its half is given back; from then on there is more than the
+    deadline of a request left, so that nobody else sends what is on its way."""
     return timedelta(seconds=max(60.0, 3 * settings.HITL_WEBHOOK_TIMEOUT + 30))
 
 
 def origin_of(url: str) -> str:
-    """The host and port of a URL: what hangs together, hangs by these."""
+    """The host and port of a URL: what hangs together, hangs by these. Empty for mail: there is one server for all."""
     return urlsplit(url).netloc.lower()
 
 
@@ -97,8 +104,12 @@ def lease_due(limit: int = 100, room: Room = plenty) -> list[Leased]:
                 batch = _lock(endpoint, places, keys, lease, now)
                 taken[origin] += len(batch)
                 leased += batch
-        ours = [one.delivery_id for one in leased]
-        Delivery.objects.filter(pk__in=ours).update(lease=lease, leased_until=now + lease_time())
+        update_columns(
+            Delivery,
+            [{"delivery_id": one.delivery_id} for one in leased],
+            where=("delivery_id",),
+            also={"lease": lease, "leased_until": now + lease_time()},
+        )
     return leased
 
 
@@ -120,21 +131,35 @@ def _lock(endpoint: Endpoint, places: int, keys: Sequence[str], lease: str, now:
     )
     channel = CHANNELS[endpoint.format]
     ready = _in_turn(endpoint, rows, now)[:places]
+    unwritten: set[str] = set()
     if channel.for_people:
-        ready = people.write(endpoint, ready, now)
-    return [
-        Leased(
-            delivery_id=row.pk,
-            endpoint_id=endpoint.pk,
-            lease=lease,
-            attempt=row.attempts + 1,
-            at=now,
-            origin=origin_of(endpoint.url),
-            channel=channel,
-            parcel=channel.parcel(row.message_id, row.content, endpoint, list(keys), now),
-        )
-        for row in ready
-    ]
+        ready, unwritten = people.write(endpoint, ready, now)
+    return [_leased(row, endpoint, UNWRITTEN if row.pk in unwritten else channel, keys, lease, now) for row in ready]
+
+
+def _leased(
+    row: Delivery, endpoint: Endpoint, channel: Channel, keys: Sequence[str], lease: str, now: datetime
+) -> Leased:
+    """The row as it goes out. One whose message cannot be made is a failed try, and is in no other's way."""
+    parcel = Parcel(row.message_id, b"", endpoint.url, {})
+    if channel is not UNWRITTEN:
+        try:
+            parcel = channel.parcel(row.message_id, row.content, endpoint, list(keys), now)
+        except Exception:
+            log.exception("the message of %s cannot be made", row.pk)
+            channel = UNWRITTEN
+    return Leased(
+        delivery_id=row.pk,
+        endpoint_id=endpoint.pk,
+        lease=lease,
+        attempt=row.attempts + 1,
+        at=now,
+        begin_by=clock.ticks() + lease_time().total_seconds() / 2,
+        origin=origin_of(endpoint.url),
+        destination=CHANNELS[endpoint.format].destination(endpoint),
+        channel=channel,
+        parcel=parcel,
+    )
 
 
 def _in_turn(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:

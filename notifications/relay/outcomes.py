@@ -2,8 +2,7 @@
 
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,8 +10,10 @@ from typing import Any, Final
 from django.db import transaction
 
 from core import clock
+from core.bulk import insert_columns, update_columns
 from notifications import backoff
 from notifications.backoff import Decision, Outcome
+from notifications.channels import CHANNELS
 from notifications.models import Attempt, Delivery, Endpoint
 from notifications.relay.leases import BREAKER, Leased
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 DISABLED_AFTER: Final = timedelta(days=5)
 WARNED_AFTER: Final = timedelta(days=3)
+NOTICE: Final = timedelta(days=1)
+"""So long before it is disabled an endpoint is warned of, also where nothing was tried when the warning was due."""
 PAUSE: Final = timedelta(seconds=30)
 """How long an endpoint is left alone that failed `BREAKER` times in a row."""
 
@@ -57,6 +60,10 @@ def settle(tries: Sequence[Try]) -> int:
 
     The endpoints are locked first, in order of their keys, so that two drains never wait for each other in a circle.
     """
+    late = [one for one in tries if one.error == "late"]
+    if late:
+        _release(late)
+        tries = [one for one in tries if one.error != "late"]
     if not tries:
         return 0
     now = clock.now()
@@ -64,57 +71,60 @@ def settle(tries: Sequence[Try]) -> int:
     with transaction.atomic():
         keys = {one.leased.endpoint_id for one in tries}
         endpoints = list(Endpoint.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk"))
-        Attempt.objects.bulk_create([_attempt(one) for one in tries])
-        counted = _write_delivered([one for one, decision in decided if _arrived(decision)], now)
-        counted += sum(_write_failed(one, decision) for one, decision in decided if not _arrived(decision))
+        insert_columns(Attempt, [_attempt(one) for one in tries])
+        counted = _write(decided, now)
         for endpoint in endpoints:
-            _judge(endpoint, [pair for pair in decided if pair[0].leased.endpoint_id == endpoint.pk], now)
+            _judge(endpoint, [pair for pair in decided if _tells_of(endpoint, pair[0])], now)
     if counted < len(tries):
         log.warning("%d outcomes came after their lease had ended; they do not count", len(tries) - counted)
     return counted
 
 
-def _attempt(one: Try) -> Attempt:
-    return Attempt(
-        delivery_id=one.leased.delivery_id,
-        started_at=one.leased.at,
-        duration_ms=int(one.duration * 1000),
-        headers=one.leased.parcel.shown_headers,
-        status=one.status,
-        answer_headers=dict(one.answer_headers),
-        answer=one.answer,
-        error=one.error,
-        detail=one.detail,
-    )
+def _attempt(one: Try) -> dict[str, Any]:
+    return {
+        "delivery_id": one.leased.delivery_id,
+        "started_at": one.leased.at,
+        "duration_ms": int(one.duration * 1000),
+        "headers": one.leased.parcel.shown_headers,
+        "status": one.status,
+        "answer_headers": dict(one.answer_headers),
+        "answer": one.answer,
+        "error": one.error,
+        "detail": one.detail,
+    }
 
 
-def _write_delivered(tries: Iterable[Try], now: datetime) -> int:
-    """One statement per lease and number of the try, which in a healthy time is one for all of them."""
-    groups: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for one in tries:
-        groups[one.leased.lease, one.leased.attempt].append(one.leased.delivery_id)
-    return sum(
-        Delivery.objects.filter(pk__in=ids, lease=lease).update(
-            status=Delivery.Status.SENT,
-            attempts=attempt,
-            delivered_at=now,
-            next_attempt_at=None,
-            leased_until=None,
-            lease="",
-        )
-        for (lease, attempt), ids in groups.items()
-    )
+def _release(late: Sequence[Try]) -> None:
+    """Give back what was not sent, as its lease might have ended before the answer came."""
+    rows = [{"delivery_id": one.leased.delivery_id, "lease": one.leased.lease} for one in late]
+    update_columns(Delivery, rows, where=("delivery_id", "lease"), also={"lease": "", "leased_until": None})
 
 
-def _write_failed(one: Try, decision: Decision) -> int:
-    again = decision.outcome is Outcome.RETRY
-    return Delivery.objects.filter(pk=one.leased.delivery_id, lease=one.leased.lease).update(
-        status=Delivery.Status.PENDING if again else Delivery.Status.FAILED,
-        attempts=one.leased.attempt,
-        next_attempt_at=decision.next_at,
-        leased_until=None,
-        lease="",
-    )
+_STATUS: Final = {Outcome.DELIVERED: Delivery.Status.SENT, Outcome.RETRY: Delivery.Status.PENDING}
+
+
+def _write(decided: Sequence[tuple[Try, Decision]], now: datetime) -> int:
+    """The outcomes on their deliveries, where the lease is still ours; how many that were."""
+    rows = [
+        {
+            "delivery_id": one.leased.delivery_id,
+            "lease": one.leased.lease,
+            "status": str(_STATUS.get(decision.outcome, Delivery.Status.FAILED)),
+            "attempts": one.leased.attempt,
+            "delivered_at": now if _arrived(decision) else None,
+            "next_attempt_at": decision.next_at,
+        }
+        for one, decision in decided
+    ]
+    return update_columns(Delivery, rows, where=("delivery_id", "lease"), also={"lease": "", "leased_until": None})
+
+
+def _tells_of(endpoint: Endpoint, one: Try) -> bool:
+    """Whether a try tells how the receiver fares: not one to an address of before a change, nor a fault of ours."""
+    leased = one.leased
+    if leased.endpoint_id != endpoint.pk or one.error == "internal":
+        return False
+    return leased.destination == CHANNELS[endpoint.format].destination(endpoint)
 
 
 def _judge(endpoint: Endpoint, decided: Sequence[tuple[Try, Decision]], now: datetime) -> None:
@@ -122,7 +132,8 @@ def _judge(endpoint: Endpoint, decided: Sequence[tuple[Try, Decision]], now: dat
     before = _record(endpoint)
     for _one, decision in decided:
         if _arrived(decision):
-            endpoint.failing_since = endpoint.warned_at = endpoint.paused_until = None
+            # A pause stays: the success may have been on its way when the receiver asked to be left alone.
+            endpoint.failing_since = endpoint.warned_at = None
             endpoint.failures_in_a_row = 0
             continue
         endpoint.failing_since = endpoint.failing_since or now
@@ -133,7 +144,7 @@ def _judge(endpoint: Endpoint, decided: Sequence[tuple[Try, Decision]], now: dat
     failing_for = timedelta(0) if endpoint.failing_since is None else now - endpoint.failing_since
     if any(decision.outcome is Outcome.DISABLE for _one, decision in decided):
         _give_up(endpoint, Endpoint.Disabled.GONE, now)
-    elif failing_for >= DISABLED_AFTER:
+    elif failing_for >= DISABLED_AFTER and endpoint.warned_at is not None and now - endpoint.warned_at >= NOTICE:
         _give_up(endpoint, Endpoint.Disabled.FAILING, now)
     elif failing_for >= WARNED_AFTER and endpoint.warned_at is None:
         endpoint.warned_at = now

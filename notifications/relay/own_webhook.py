@@ -4,8 +4,11 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from cryptography.fernet import InvalidToken
 from django.conf import settings
+from django.db import transaction
 
+from core import crypto
 from notifications import signing
 from notifications.models import Endpoint
 from tasks_app.states import EventType, Priority
@@ -19,25 +22,45 @@ def ensure(now: datetime) -> None:
     """Make the endpoint agree with the settings. There is one row, however many processes come here at once."""
     url, secret = settings.HITL_WEBHOOK_URL, settings.HITL_WEBHOOK_SECRET
     endpoint = Endpoint.objects.filter(setting=SETTING).first()
-    if not url:
-        if endpoint is not None and endpoint.enabled:
-            endpoint.disable(Endpoint.Disabled.SETTINGS, now=now)
-            endpoint.save()
-        return
-    if secret and not is_secret(secret):
+    if url and secret and not is_secret(secret):
         log.error("HITL_WEBHOOK_SECRET is no webhook secret (notifications.E001): HITL_WEBHOOK_URL is not used")
         return
     if endpoint is None:
-        endpoint, _created = Endpoint.objects.get_or_create(setting=SETTING, defaults=_as_new(url, secret, now))
+        if url:
+            Endpoint.objects.get_or_create(setting=SETTING, defaults=_as_new(url, secret, now))
+        return
+    if not _adapt(endpoint, url, secret, now):
+        return
+    with transaction.atomic():
+        # Once more on the locked row: a second process would put the new secret before itself, and the old one out.
+        endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        if _adapt(endpoint, url, secret, now):
+            endpoint.save()
+
+
+def _adapt(endpoint: Endpoint, url: str, secret: str, now: datetime) -> bool:
+    """Change the row in memory to what the settings say; whether it said something else."""
+    if not url:
+        was_enabled = endpoint.enabled
+        if was_enabled:
+            endpoint.disable(Endpoint.Disabled.SETTINGS, now=now)
+        return was_enabled
     changed = False
     if endpoint.url != url or endpoint.disabled_reason == Endpoint.Disabled.SETTINGS:
         endpoint.url, changed = url, True
         endpoint.enable()
-    if secret and endpoint.live_secrets(now)[:1] != [secret]:
+    if secret and _newest_secret(endpoint) != secret:
         endpoint.add_secret(secret, now=now)
         changed = True
-    if changed:
-        endpoint.save()
+    return changed
+
+
+def _newest_secret(endpoint: Endpoint) -> str:
+    """The secret to sign with first; empty where its key has left the ring."""
+    try:
+        return crypto.unseal(endpoint.secrets[0]["sealed"].encode("ascii"))
+    except InvalidToken:
+        return ""
 
 
 def is_secret(secret: str) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import translation
 
 from core import clock
@@ -118,28 +118,37 @@ def _fold(endpoint_id: str, now: datetime) -> int:
     return 1
 
 
-def write(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:
+def write(endpoint: Endpoint, rows: Sequence[Delivery], now: datetime) -> tuple[list[Delivery], set[str]]:
     """Write the leased rows' bytes; cancel those that nobody may read any more. Returns what is left to send.
 
-    Entitlement is asked here, when the message goes out: who left the team meanwhile is told nothing.
+    Entitlement is asked here, when the message goes out: who left the team meanwhile is told nothing. Of those that are
+    left the keys of the ones that could not be written come beside them: one of them is in no other's way.
     """
     channel, address = of_people()[endpoint.format], address_of(endpoint)
     secretary = _Secretary(endpoint, now)
     secretary.read(rows)
-    ready, moot = [], []
+    ready: list[Delivery] = []
+    moot: list[str] = []
+    unwritten: set[str] = set()
     with translation.override(language_of(endpoint.channel.person)):
         for row in rows:
-            letter = secretary.letter(row) if address else None
-            if letter is None:
-                moot.append(row.pk)
-                continue
-            row.keep(channel.write(letter, row.message_id, address, now), sealed=False)
+            try:
+                letter = secretary.letter(row) if address else None
+                if letter is None:
+                    moot.append(row.pk)
+                    continue
+                row.keep(channel.write(letter, row.message_id, address, now), sealed=False)
+            except DatabaseError:
+                raise
+            except Exception:
+                log.exception("the message of %s cannot be written", row.pk)
+                unwritten.add(row.pk)
             ready.append(row)
-    Delivery.objects.bulk_update(ready, ["body"])
+    Delivery.objects.bulk_update([row for row in ready if row.pk not in unwritten], ["body"])
     if moot:
         Delivery.objects.filter(pk__in=moot).update(status=Status.CANCELLED, next_attempt_at=None)
         log.info("%d messages of channel %s are moot: nobody there may see the task", len(moot), endpoint.channel.pk)
-    return ready
+    return ready, unwritten
 
 
 class _Secretary:

@@ -13,6 +13,7 @@ from django.db.models import Q
 from pytest_django import Settings
 
 from core import clock
+from core.bulk import update_columns
 from notifications import relay
 from notifications.models import Attempt, Delivery, DeliveryQuerySet
 from notifications.relay import draining, leases, outcomes, sender
@@ -138,12 +139,12 @@ def test_it_does_not_count_an_outcome_after_its_lease(
 def test_it_would_count_it_without_the_check_of_the_lease(
     make_task: NewTaskFactory, endpoint_at: EndpointFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unchecked(one: Any, decision: Any) -> int:
-        return Delivery.objects.filter(pk=one.leased.delivery_id).update(
-            status="pending", next_attempt_at=decision.next_at, delivered_at=None
-        )
 
-    monkeypatch.setattr(outcomes, "_write_failed", unchecked)
+    def unchecked(model: Any, rows: Any, *, where: Any, also: Any) -> int:
+        rows = [{name: value for name, value in row.items() if name != "lease"} for row in rows]
+        return update_columns(model, rows, where=("delivery_id",), also=also)
+
+    monkeypatch.setattr(outcomes, "update_columns", unchecked)
     with pytest.raises(AssertionError):
         late_outcome(make_task, endpoint_at)
 

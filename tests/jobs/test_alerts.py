@@ -100,6 +100,20 @@ def test_it_tells_of_an_overdue_task_until_it_ends(told: Told, make_task: NewTas
         assert [header for header, _text in told()] == ["Alert: A task is overdue", "Over: A task is overdue"]
 
 
+def test_two_watches_whose_clocks_differ_begin_and_end_an_episode_once(
+    told: Told, make_task: NewTaskFactory, bot: Actor
+) -> None:
+    with clock.at(NOW):
+        task = make_task(priority=2, due_in_hours=1)
+    # They look in turn while the deadline passes; the first one's clock is half a minute ahead.
+    assert [look(60 + minutes) for minutes in (0.25, -0.25, 0.5, 0, 0.75, 0.25)] == [1, 0, 0, 0, 0, 0]
+    with clock.at(at(64)):
+        withdraw_task(task.pk, bot)
+    assert [look(64.5), look(64)] == [1, 0]
+    with clock.at(at(65)):
+        assert [header for header, _text in told()] == ["Alert: A task is overdue", "Over: A task is overdue"]
+
+
 def test_it_tells_of_a_burst_of_failures_per_adapter_and_operation(
     told: Told, make_task: NewTaskFactory, tom: Actor
 ) -> None:

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from core import clock
-from core.bulk import update_many
+from core.bulk import insert_columns, update_columns, update_many
+from notifications.models import Attempt, Delivery, Endpoint
 from tasks_app import timers
 from tasks_app.actors import Actor
 from tasks_app.models import HumanTask, SLAPolicy, TaskEvent
@@ -55,6 +57,40 @@ def test_it_leaves_other_rows_and_columns_alone(make_task: NewTaskFactory) -> No
     assert stored(first.pk) == {**before, "occurrences": 10}
     assert stored(second.pk)["occurrences"] == 20
     assert stored(third.pk) == untouched
+
+
+def test_it_inserts_and_writes_columns_as_the_orm_does(make_task: NewTaskFactory) -> None:
+    task, endpoint = make_task(), Endpoint.objects.create(url="https://a.example/", created_at=T)
+    hostile = "it's \"quoted\" \\ % {} 'NULL' \u2028 ü 🙂 $1 %s \\x41"
+    told = Delivery(
+        event_id=TaskEvent.objects.get().pk, endpoint=endpoint, event_type="task.created", task_id=task.pk, seq=1
+    )
+    told.next_attempt_at = told.created_at = T + timedelta(microseconds=1)
+    told.body = bytes(range(256)) + hostile.encode()
+    insert_columns(Delivery, [told.columns()])
+    twice = told.columns() | {"delivery_id": "dlv_another"}
+    insert_columns(Delivery, [twice], skip_known=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_columns(Delivery, [twice])
+    row = Delivery.objects.get()
+    assert {**row.columns(), "body": bytes(row.body)} == told.columns()
+    tries = [
+        {"delivery_id": told.pk, "started_at": T, "duration_ms": 7, "headers": {"a": hostile}, "status": None,
+         "answer_headers": {}, "answer": hostile, "error": "", "detail": hostile},
+        {"delivery_id": told.pk, "started_at": T, "duration_ms": 0, "headers": {}, "status": 200,
+         "answer_headers": {"b": [1, None]}, "answer": "", "error": "x", "detail": ""},
+    ]  # fmt: skip
+    insert_columns(Attempt, tries)
+    assert list(Attempt.objects.order_by("pk").values(*tries[0])) == tries
+    outcome = {"delivery_id": told.pk, "lease": "", "attempts": 3, "next_attempt_at": T}
+    where = ("delivery_id", "lease")
+    assert update_columns(Delivery, [outcome | {"lease": "other"}], where=where, also={"seq": 9}) == 0
+    assert update_columns(Delivery, [outcome], where=where, also={"lease": hostile[:32], "leased_until": T}) == 1
+    row.refresh_from_db()
+    written = {"attempts": 3, "next_attempt_at": T, "lease": hostile[:32], "leased_until": T}
+    assert {**row.columns(), "body": told.body} == {**told.columns(), **written}
+    insert_columns(Delivery, [])
+    assert update_columns(Delivery, [], where=where, also={}) == 0
 
 
 Told = list[list[tuple[Any, ...]]]

@@ -205,6 +205,28 @@ def test_it_does_not_wait_for_a_hanging_name_server() -> None:
         release.set()
 
 
+def test_it_looks_others_up_while_many_name_servers_hang() -> None:
+    release = threading.Event()
+
+    def lookup(host: str, port: int) -> list[str]:
+        if host.startswith("slow"):
+            release.wait(60)
+        return ["127.0.0.1"]
+
+    async def main() -> int:
+        allowed = frozenset({"good.internal"})
+        async with serve() as server, OutboundSession(allow_hosts=allowed, total_timeout=3, lookup=lookup) as session:
+            slow = [asyncio.create_task(session.post(f"https://slow{n}.example/", b"{}")) for n in range(40)]
+            await asyncio.sleep(0.05)
+            try:
+                return (await session.post(f"http://good.internal:{server.port}/", b"{}")).status
+            finally:
+                release.set()
+                await asyncio.gather(*slow, return_exceptions=True)
+
+    assert run(main()) == 200
+
+
 def test_it_leaves_places_for_others_while_one_receiver_hangs() -> None:
     async def hang(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(600)
