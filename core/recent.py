@@ -10,6 +10,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
 
+_everything: Final[list["Recent[Any, Any] | RecentRows[Any, Any]"]] = []
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -28,6 +30,7 @@ class Recent(Generic[K, V]):
     def __init__(self, read: Callable[..., V]) -> None:
         self._read = read
         self._kept: dict[K, tuple[float, V]] = {}
+        _everything.append(self)
 
     def get(self, key: K, *arguments: Any) -> V:
         """The value for `key`; `arguments` go to `read` behind it, and do not tell values apart."""
@@ -63,6 +66,7 @@ class RecentRows(Generic[K, V]):
         self._used: dict[K, int] = {}  # in which reading a key was last asked for
         self._reading = 0
         self._until = 0.0
+        _everything.append(self)
 
     def get(self, key: K) -> V | None:
         """The row of `key`, at most `HITL_LOOKUP_SECONDS` old."""
@@ -86,3 +90,9 @@ class RecentRows(Generic[K, V]):
     def forget(self) -> None:
         """Read anew at the next question."""
         self._rows, self._used, self._until = {}, {}, 0.0
+
+
+def forget_everything() -> None:
+    """Read everything anew at the next question: where the database is another one now, as in tests and a replay."""
+    for remembered in _everything:
+        remembered.forget()

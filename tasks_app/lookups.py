@@ -40,9 +40,3 @@ def complete(task: HumanTask) -> HumanTask:
         related[name] = None if pk is None else people.get(pk)
     task.knows(**{name: row for name, row in related.items() if row is not None})
     return task
-
-
-def forget() -> None:
-    """Read everything anew at the next question: for tests, whose rows come and go."""
-    for remembered in (kinds, teams, principals, people, _specific):
-        remembered.forget()

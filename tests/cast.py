@@ -4,12 +4,14 @@ ana reviews creatives, sam leads that team, zoe works ad operations, tom technic
 root administers; bot is an adapter for acme_corp, eve one for globex.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from core import clock
+from core import clock, recent
 from notifications.models import Channel, Endpoint
 from tasks_app.actors import Actor
 from tasks_app.models import HumanTask, Principal, Scope, Team, TeamMembership, User
@@ -100,6 +102,22 @@ def channel(slug: str) -> Channel:
     """A channel of the operator by this slug; nothing is sent to it in tests that do not drain."""
     endpoint = Endpoint.objects.create(url=f"mailto:{slug}@agency.example", created_at=clock.now())
     return Channel.objects.create(slug=slug, name=slug, endpoint=endpoint)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Types, teams and people are remembered, as in real life: for tests that change none and ask very often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "settings", SimpleNamespace(HITL_LOOKUP_SECONDS=3600.0))
+        recent.forget_everything()
+        yield
+        recent.forget_everything()
+
+
+@pytest.fixture
+def catalogue_remembered() -> Iterator[None]:
+    with remembering():
+        yield
 
 
 NewTaskFactory = Callable[..., HumanTask]

@@ -31,9 +31,14 @@ class PatientCursor(base.SQLiteCursorWrapper):
             try:
                 return ask()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if not _may_pass(error.sqlite_errorcode) or time.monotonic() > deadline:
                     raise
             time.sleep(random.uniform(0.5, 1.5) * LOOK_AGAIN_SECONDS)  # noqa: S311  (so that two do not keep step)
+
+
+def _may_pass(code: int) -> bool:
+    """Whether somebody writes now. A transaction that has read before another one wrote never gets its turn."""
+    return code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
-from tasks_app import lookups
+from core import recent
 
 
 @contextmanager
@@ -21,11 +21,11 @@ def throw_away_database() -> Iterator[None]:
     settings = {**connections.settings[DEFAULT_DB_ALIAS], "ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
     settings["OPTIONS"] = {"init_command": "PRAGMA recursive_triggers=ON; PRAGMA temp_store=MEMORY;"}
     connections[DEFAULT_DB_ALIAS] = DatabaseWrapper(settings, DEFAULT_DB_ALIAS)
-    lookups.forget()
+    recent.forget_everything()
     try:
         call_command("migrate", verbosity=0, interactive=False)
         yield
     finally:
         connections[DEFAULT_DB_ALIAS].close()
         connections[DEFAULT_DB_ALIAS] = own
-        lookups.forget()
+        recent.forget_everything()

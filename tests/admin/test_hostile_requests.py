@@ -19,7 +19,7 @@ from tests.profile import scaled
 # How many of the values each field is given, in turn.
 VALUES_PER_FIELD: Final = scaled("FIELD_VALUES", 1, 100)
 # Of addresses, queries and fields one in so many is tried in every run.
-ONE_IN: Final = scaled("ONE_IN", 4, 1)
+ONE_IN: Final = scaled("ONE_IN", 8, 1)
 VALUES: Final = (
     *("", " ", "\0", "a\0b", "²", "١", "-1", "0", "1", "9" * 30, "9" * 5_000, "2147483647", "2147483648", "99999999"),
     *("9223372036854775807", "9223372036854775808", "1e999", "NaN", "1.5", "x" * 5_000, "x" * 300, "é\u202e\ufffe"),

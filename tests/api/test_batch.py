@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tasks_app import lookups, services
+from core import recent
+from tasks_app import services
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict
 from tasks_app.models import EventOutbox, HumanTask, IdempotencyRecord, Principal, SealedDetail, TaskEvent
@@ -116,7 +117,7 @@ def test_it_asks_as_much_for_many_as_for_few(bot: Actor, settings: Any) -> None:
         asked.append(len(queries))
     pieces = 0 if connection.vendor == "postgresql" else 4  # SQLite takes so many values in one statement
     assert asked[1] <= asked[0] + pieces <= 20
-    lookups.forget()
+    recent.forget_everything()
 
 
 def test_it_opens_all_or_none_where_the_database_refuses_one(

@@ -14,7 +14,7 @@ from tasks_app.exceptions import TaskError
 from tasks_app.models.task import TaskQuerySet
 from tests.profile import scaled
 
-RACES = scaled("RACES", 100, 1000)
+RACES = scaled("RACES", 60, 1000)
 
 Outcome = Any  # what the call returned, or the exception that it raised
 

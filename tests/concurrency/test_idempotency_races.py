@@ -28,9 +28,9 @@ from tasks_app.models import HumanTask, IdempotencyRecord, Principal, TaskEvent,
 from tests.concurrency.test_claims_over_http import Server, database_url, exchange, served
 from tests.profile import scaled
 
-KEYS: Final = scaled("KEYS", 50, 1000)
+KEYS: Final = scaled("KEYS", 20, 1000)
 SENDERS: Final = 8
-STORM: Final = scaled("STORM", 200, 1000)
+STORM: Final = scaled("STORM", 104, 1000)
 CRASHES: Final = scaled("CRASHES", 2, 200)
 TASKS: Final = "/api/v1/tasks/"
 BODY: Final = {"task_type": "creative_approval", "principal_id": "acme_corp"}

@@ -1,6 +1,6 @@
-"""What twenty routine decisions cost in the deck, and in a stock admin: counted by the browser, not by hand.
+"""What routine decisions cost in the deck, and in a stock admin: counted by the browser, not by hand.
 
-`pytest -s` shows the table of docs/console.md.
+Five on every run; `HITL_TEST_DECISIONS=20` and `pytest -s` show the table of docs/console.md.
 """
 
 import time
@@ -20,10 +20,11 @@ from tasks_app.models import HumanTask
 from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_deck import QUEUE, shows
 from tests.e2e.test_browser_review import sign_in, watched
+from tests.profile import scaled
 
 pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
-DECISIONS = 20
+DECISIONS = scaled("DECISIONS", 5, 20)
 # What a person did: keys, and clicks of a pointer (a button that a key presses has no detail).
 LISTENER = """
 for (const kind of ["click", "keydown"]) {
@@ -59,7 +60,7 @@ def stock_admin(settings: Any) -> Iterator[None]:
     clear_url_caches()
 
 
-def test_twenty_decisions_in_the_deck_cost_twenty_keys(
+def test_a_decision_in_the_deck_costs_one_key(
     live_server: Any, browser: Browser, make_task: NewTaskFactory, ana: Actor
 ) -> None:
     for n in range(DECISIONS):
@@ -79,7 +80,7 @@ def test_twenty_decisions_in_the_deck_cost_twenty_keys(
     page.context.close()
 
 
-def test_twenty_decisions_in_a_stock_admin_cost_more(
+def test_a_decision_in_a_stock_admin_costs_more(
     stock_admin: None, live_server: Any, browser: Browser, make_task: NewTaskFactory, ana: Actor
 ) -> None:
     tasks = [make_task(creative_id=f"cr_{n}_") for n in range(DECISIONS)]

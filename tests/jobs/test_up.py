@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hitl import home
 from tests.system import READY, System, is_running, wait_until
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -22,20 +23,12 @@ def _only_line(system: System) -> str:
     return system.lines[0]
 
 
-@pytest.fixture(scope="module")
-def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder after its first start."""
-    home = tmp_path_factory.mktemp("used") / "home"
-    with System(home) as system:
-        system.wait_for(READY)
-    return home
-
-
 @linux_only
 @pytest.mark.slow
-def test_it_serves_from_an_empty_folder_and_ctrl_c_stops_everything(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    system = System(home).wait_for(READY)
+def test_it_serves_from_an_empty_folder_and_again_on_the_same_data(tmp_path: Path) -> None:
+    """One installation from its first start to its end: starting takes its time, so what a start shows stands here."""
+    folder = tmp_path / "home"
+    system = System(folder).wait_for(READY)
     family = system.family()
     assert system.get("/livez") == (200, "alive\n")
     assert system.get("/readyz") == (200, '{"status": "ready"}')
@@ -43,11 +36,12 @@ def test_it_serves_from_an_empty_folder_and_ctrl_c_stops_everything(tmp_path: Pa
     assert system.get("/livez", Script_Name="/x", Path_Info="/admin/")[0] == 200
     assert f"{system.url}/admin/" in system.output
     assert f"{system.url}/api/docs/" in system.output
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    assert stat.S_IMODE((home / "keys.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
     for part in ("gunicorn hitl.wsgi", "worker --pool threads", "--quiet beat"):
         assert any(part in command for command in family.values()), part
 
+    # Ctrl-C stops everything.
     assert system.stop() == 0
     assert [command for pid, command in family.items() if is_running(pid)] == []
     assert "Traceback" not in system.output
@@ -55,37 +49,23 @@ def test_it_serves_from_an_empty_folder_and_ctrl_c_stops_everything(tmp_path: Pa
     with socket.create_server(("127.0.0.1", system.port)):
         pass
 
+    # The second start finds its data and its keys, and refuses another system beside it.
+    keys = (folder / "keys.json").read_text()
+    system = System(folder).wait_for(READY)
+    assert "Preparing the database" not in system.output
+    assert system.get("/readyz")[0] == 200
+    assert (folder / "keys.json").read_text() == keys
+    assert "Another system is running on the home folder" in _only_line(System(folder))
 
-@pytest.mark.slow
-def test_it_starts_again_on_the_same_data(used_home: Path) -> None:
-    keys = (used_home / "keys.json").read_text()
-    with System(used_home) as system:
-        system.wait_for(READY)
-        assert "Preparing the database" not in system.output
-        assert system.get("/readyz")[0] == 200
-    assert (used_home / "keys.json").read_text() == keys
+    # A worker that was killed comes back.
+    first = _worker(system)
+    assert first
+    os.kill(first, signal.SIGKILL)
+    system.wait_for("The worker ended unexpectedly (signal SIGKILL); it is started again.")
+    wait_until(lambda: _worker(system) not in (None, first), "a new worker")
+    assert system.get("/readyz")[0] == 200
 
-
-@linux_only
-@pytest.mark.slow
-def test_it_brings_back_a_worker_that_was_killed(used_home: Path) -> None:
-    def worker() -> int | None:
-        return next((pid for pid, command in system.family().items() if "worker --pool" in command), None)
-
-    with System(used_home) as system:
-        system.wait_for(READY)
-        first = worker()
-        assert first
-        os.kill(first, signal.SIGKILL)
-        system.wait_for("The worker ended unexpectedly (signal SIGKILL); it is started again.")
-        wait_until(lambda: worker() not in (None, first), "a new worker")
-        assert system.get("/readyz")[0] == 200
-
-
-@linux_only
-@pytest.mark.slow
-def test_it_leaves_nothing_behind_when_it_is_killed_itself(used_home: Path) -> None:
-    system = System(used_home).wait_for(READY)
+    # Killed itself, it leaves nothing behind.
     family = system.family()
     assert len(family) >= 3
     system.process.kill()
@@ -93,11 +73,8 @@ def test_it_leaves_nothing_behind_when_it_is_killed_itself(used_home: Path) -> N
     wait_until(lambda: not any(map(is_running, family)), "the end of all its processes")
 
 
-@pytest.mark.slow
-def test_it_refuses_a_second_system_on_the_same_home(used_home: Path) -> None:
-    with System(used_home) as system:
-        system.wait_for(READY)
-        assert "Another system is running on the home folder" in _only_line(System(used_home))
+def _worker(system: System) -> int | None:
+    return next((pid for pid, command in system.family().items() if "worker --pool" in command), None)
 
 
 @pytest.mark.slow
@@ -143,25 +120,32 @@ def test_it_names_a_home_that_is_a_file(tmp_path: Path) -> None:
 
 @linux_only
 def test_it_names_a_home_that_cannot_be_written() -> None:
-    line = _only_line(System("/proc/hitl"))
-    assert "The home folder /proc/hitl cannot be used" in line
+    with pytest.raises(home.HomeError, match="The home folder /proc/hitl cannot be used"):
+        home.prepare(Path("/proc/hitl"), {})
+
+
+def test_it_names_a_broken_keys_file(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text("{")
+    line = _only_line(System(tmp_path))
+    assert "keys.json is broken" in line
+    assert "is not JSON" in line
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [("{", "is not JSON"), ("[]", "has no secret_key"), ('{"secret_key": "x"}', "has no encryption_keys")],
 )
-def test_it_names_a_broken_keys_file(tmp_path: Path, content: str, complaint: str) -> None:
+def test_it_leaves_a_broken_keys_file_as_it_is(tmp_path: Path, content: str, complaint: str) -> None:
     (tmp_path / "keys.json").write_text(content)
-    line = _only_line(System(tmp_path))
-    assert "keys.json is broken" in line
-    assert complaint in line
+    with pytest.raises(home.HomeError, match=complaint):
+        home.prepare(tmp_path, {})
     assert (tmp_path / "keys.json").read_text() == content
 
 
 def test_it_never_makes_new_keys_for_an_old_database(tmp_path: Path) -> None:
     (tmp_path / "hitl.sqlite3").touch()
-    assert "keys.json is missing, but its database is there" in _only_line(System(tmp_path))
+    with pytest.raises(home.HomeError, match=r"keys\.json is missing, but its database is there"):
+        home.prepare(tmp_path, {})
     assert not (tmp_path / "keys.json").exists()
 
 

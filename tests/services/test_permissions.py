@@ -160,6 +160,7 @@ def accepted_by_the_services(task: HumanTask, actor: Actor, person: str) -> list
 
 
 @pytest.mark.django_db
+@pytest.mark.usefixtures("catalogue_remembered")
 @pytest.mark.parametrize("task_type", TYPES)
 def test_it_offers_what_the_table_says_and_accepts_what_it_offers(task_type: str, cast: dict[str, Actor]) -> None:
     relations = {**grid(RELATIONS)[task_type], "system": "system"}

@@ -11,8 +11,8 @@ from auditlog.models import LogEntry
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from core import clock
-from tasks_app import events, lookups, writing
+from core import clock, recent
+from tasks_app import events, writing
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict
 from tasks_app.models import EventOutbox, HumanTask, Principal, SLAPolicy, TaskEvent, TaskType
@@ -214,4 +214,4 @@ def test_it_opens_a_task_with_one_statement(make_task: NewTaskFactory, settings:
     with CaptureQueriesContext(connection) as queries:
         make_task()
     assert len(queries) == 1
-    lookups.forget()
+    recent.forget_everything()

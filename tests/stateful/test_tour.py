@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 
 from tasks_app.actors import Actor
+from tests.cast import remembering
 from tests.stateful import world
 from tests.stateful.invariants import INVARIANTS
 from tests.stateful.play import VERBS, Play
@@ -101,7 +102,7 @@ world_of_today: dict[str, Actor] = {}
 def violations(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[dict[str, list[str]]]:
     """Play all games once for all the tests below; leave the database as it was."""
     found: dict[str, list[str]] = {}
-    with django_db_blocker.unblock(), transaction.atomic():  # type: ignore[attr-defined]
+    with django_db_blocker.unblock(), transaction.atomic(), remembering():  # type: ignore[attr-defined]
         world_of_today.update(world.build())
         games = [(game, _move) for game in range(GAMES)]
         for game, move in [*games, *((1_000 + game, _move_of_the_deck) for game in range(GAMES_OF_THE_DECK))]:
