@@ -314,3 +314,11 @@ def detectors_for(text: str) -> Iterator[PersonalDetector]:
         yield phones
     elif text.count(":") >= 2:
         yield addresses
+
+
+def detectors_of_ids(text: str) -> Iterator[PersonalDetector]:
+    """The detectors of what is personal wherever it stands, also where an id is expected that is known to be none."""
+    if "@" in text or "%40" in text:
+        yield emails
+    if "+" in text:
+        yield phones

@@ -72,7 +72,8 @@ def mask_json(
     """Mask every string, number and key in a JSON value.
 
     `safe_fields` names keys ("geo_ip") or dotted paths ("device.geo_ip", list positions left out) whose values hold no
-    personal data; credentials are masked there all the same. Depth is the caller's to limit (the API's parser does).
+    personal data; credentials are masked there all the same, and under a key that names an id also what cannot be one:
+    an e-mail address, an international phone number. Depth is the caller's to limit (the API's parser does).
     """
     run = _Run(start, value)
     return Masked(run.json(value, "", "", _Safe(safe_fields)), run.originals)
@@ -194,22 +195,24 @@ class _Run:
         return value if masked == digits else masked
 
     def text(self, text: str, hint: Hint, *, personal: bool) -> str:
-        if len(text) < 5 or (text, personal) in _plain:
+        searched = personal or hint.ident
+        if len(text) < 5 or (text, searched) in _plain:
             return text
+        detectors_for = detectors.detectors_for if personal else detectors.detectors_of_ids
         given = text
         for _ in range(min(_ROUNDS, max(2, _READ_AT_MOST // len(text)))):
             before = text
             for find in credentials.detectors_for(text):
                 text = self._cut(text, find(text))
-            if personal:
-                for look in detectors.detectors_for(text):
+            if searched:
+                for look in detectors_for(text):
                     text = self._cut(text, look(text, hint, self._lookups))
             if text == before:
                 break
         if text == given and len(text) <= _PLAIN_LENGTH and not _DIGIT.search(text):
             if len(_plain) >= _MOST_PLAIN:
                 _plain.clear()
-            _plain.add((text, personal))
+            _plain.add((text, searched))
         return text
 
     def _cut(self, text: str, hits: Iterable[Hit]) -> str:

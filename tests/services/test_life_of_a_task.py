@@ -137,6 +137,8 @@ def test_it_masks_before_it_stores(make_task: NewTaskFactory) -> None:
         context_data={"password": "hunter2", "size": "300x250"},
     )
     task.refresh_from_db()
+    named = make_task(media_buy_id="mb jane@acme.example", creative_id="jane@acme.example", adapter_name="a@b.example")
+    assert (named.media_buy_id, named.creative_id) == ("mb [email 2]", "[email 2]")
     assert "ops@acme.example" not in task.error_detail
     assert task.context_data["password"] != "hunter2"
     assert task.context_data["size"] == "300x250"

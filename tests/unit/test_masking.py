@@ -383,3 +383,13 @@ def test_it_reads_a_long_hostile_text_a_few_times(text: str, monkeypatch: pytest
 def test_a_card_that_was_cut_out_is_no_word_for_the_number_behind_it() -> None:
     """Without "card" beside it, a number that no network issues stays, whatever stood before it."""
     assert mask_text("4111 1111 1111 1111 and 1234567890121233").text == "[card 1] and 1234567890121233"
+
+
+def test_it_finds_what_is_no_id_also_under_a_safe_id() -> None:
+    safe = frozenset({"creative_id", "contact"})
+    values: Any = {"contact": "jane@b.example", "creative_id": "jane@b.example", "context_data": {"creative_id": []}}
+    values["context_data"]["creative_id"] = ["+44 7700 900123", "4111111111111111", "cr_4155552671", "203.0.113.9"]
+    masked = mask_fields(values, safe_fields=safe).values
+    assert masked["contact"] == "jane@b.example"
+    assert masked["creative_id"] == "[email 1]"
+    assert masked["context_data"] == {"creative_id": ["[phone 1]", "4111111111111111", "cr_4155552671", "203.0.113.9"]}
