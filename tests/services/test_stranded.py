@@ -24,7 +24,7 @@ def test_it_gives_back_what_a_deactivated_person_claimed_in_the_last_moment(
     task, kept = make_task(), make_task()
     services.claim_task(kept.pk, sam)
     User.objects.filter(pk=ana.user.pk).update(is_active=False)
-    services.claim_task(task.pk, ana)  # by what was read before
+    assert services.claim_task(task.pk, ana).assigned_to == ana.user  # by what was read before
     jobs.return_stranded()
     task.refresh_from_db()
     kept.refresh_from_db()
