@@ -5,6 +5,7 @@ written under the task's row lock, so that however many sweeps and polls there a
 taken back, or cancelled by any other change of the task (`rhythm.Change`). A finished task is never reopened by it.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -147,7 +148,8 @@ def carry_out(change: Change) -> None:
             reasons.MAY_NOT_DECIDE % {"person": person.get_username()},
         )
         with override("en"):  # what is wrong with it is stored
-            check(decision, task.task_type)
+            # Its modifications fitted the form as they were given; masked, they need not.
+            check(replace(decision, modifications={}), task.task_type)
     except TaskError as error:
         _close(waiting, Outcome.CANCELLED, change, why=error.detail)
         change.change(EventType.DECISION_CANCELLED, lambda: task.await_decision(until=None), reason=error.detail)

@@ -287,6 +287,19 @@ def test_it_is_the_same_decision_only_with_the_same_words(make_task: NewTaskFact
     assert StagedDecision.objects.count() == 1
 
 
+def test_it_is_carried_out_also_where_its_masked_modifications_no_longer_fit_the_form(
+    make_task: NewTaskFactory, ana: Actor
+) -> None:
+    form = {"properties": {"phone": {"type": "integer"}, "contact": {"pattern": "@"}}}
+    TaskType.objects.filter(pk="creative_approval").update(resolution_schema=form)
+    with clock.at(T):
+        task = make_task()
+        asked = Decision("approved", "", {"phone": 4155552671, "contact": "a@b.example"})
+        services.stage_decision(task.pk, ana, asked)
+    sweep_at(10)
+    assert (fresh(task).status, fresh(task).resolution_data["contact"]) == ("completed", "[email 1]")
+
+
 def test_it_is_carried_out_before_a_deadline_escalates(make_task: NewTaskFactory, ana: Actor) -> None:
     with clock.at(T):
         task = make_task(priority=4)
