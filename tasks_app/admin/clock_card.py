@@ -63,7 +63,7 @@ def clock_card(task: HumanTask, now: datetime) -> ClockCard:
     """Everything in the zone of the calendar; round the clock in the reader's."""
     shown = explain(task, now, reader=_reader())
     zone = ZoneInfo(shown.time_zone)
-    main = max(shown.clocks, key=lambda clock: clock.counted_in_all, default=None)
+    main = max(shown.clocks, key=lambda clock: (clock.counted_in_all, clock.used), default=None)
     counted = [] if main is None else [(start, end, False) for start, end in main.counted]
     held = [(start, min(end, task.completed_at or now), True) for start, end in shown.held if start < now]
     lines = [_stretch((start, end), zone, is_hold) for start, end, is_hold in sorted([*counted, *held])]

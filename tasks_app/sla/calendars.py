@@ -55,7 +55,8 @@ class Hours:
         return cls(begins, ends if ends > begins else ends + DAY)
 
     def __str__(self) -> str:
-        return f"{self.start // 60:02}:{self.start % 60:02}-{self.end // 60 % 24:02}:{self.end % 60:02}"
+        ends = self.end if self.end == DAY else self.end % DAY
+        return f"{self.start // 60:02}:{self.start % 60:02}-{ends // 60:02}:{ends % 60:02}"
 
 
 def _minutes(text: str) -> int:

@@ -141,6 +141,11 @@ def test_it_catches_a_calendar_that_counts_wall_clock_hours(monkeypatch: pytest.
     assert night.business_time_between(start, end) != timedelta(hours=7)
 
 
+@pytest.mark.parametrize("pair", [("00:00", "24:00"), ("22:00", "06:00"), ("18:30", "24:00"), ("09:05", "17:00")])
+def test_it_writes_hours_as_they_were_given(pair: tuple[str, str]) -> None:
+    assert str(Hours.parse(*pair)) == "-".join(pair)
+
+
 def test_it_is_elapsed_time_round_the_clock() -> None:
     start = datetime(2026, 3, 28, 23, 17, 5, tzinfo=UTC)
     assert ROUND_THE_CLOCK.add_business_time(start, timedelta(hours=4)) == start + timedelta(hours=4)
