@@ -21,7 +21,7 @@ from tasks_app.models import HumanTask
 
 S = TypeVar("S", bound=StrictSerializer)
 
-_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
+_ETAG = re.compile(r'(?:W/)?"(0|[1-9][0-9]{0,8})"')
 
 
 @cache

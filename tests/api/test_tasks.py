@@ -157,7 +157,8 @@ def test_it_honours_if_match(api: ClientFactory, opened: Opened) -> None:
     stale = problem(ana.post(f"{task}release/", headers={"If-Match": '"1"'}), 412, "stale_version")
     assert stale["current_version"] == 2
     problem(ana.post(f"{task}release/", headers={"If-Match": "one"}), 400, "invalid")
-    problem(ana.post(f"{task}release/", headers={"If-Match": ""}), 400, "invalid")
+    for form in ("", '"02"', '"2", "3"', '"²"'):
+        problem(ana.post(f"{task}release/", headers={"If-Match": form}), 400, "invalid")
     for verb, body in (("comment", {"text": "x"}), ("reveal", {"placeholder": "[email 1]", "reason": "x"})):
         problem(api("sam").post(f"{task}{verb}/", body, headers={"If-Match": '"1"'}), 412, "stale_version")
 
