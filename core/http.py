@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from time import perf_counter
 from types import TracebackType
@@ -23,6 +24,10 @@ from typing import Final, Literal, Self, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from core import clock
@@ -40,6 +45,8 @@ MAX_REQUEST_BODY: Final = 1024 * 1024
 MAX_RESPONSE_BODY: Final = 64 * 1024
 MAX_HEADER_VALUE: Final = 4096
 MOST_JUDGED: Final = 1000
+MOST_ANNOUNCED: Final = 20
+"""So many informational answers (1xx) may come before the answer itself."""
 KEPT_HEADERS: Final = ("content-type", "content-length", "date", "location", "retry-after")
 
 # The headers that frame the request or name its receiver are ours: a caller's Host would undo the check of the name.
@@ -174,6 +181,8 @@ class OutboundSession:
             # Shorter than common servers keep idle connections, so that a POST seldom meets one that is being closed.
             keepalive_timeout=4.0,
         )
+        # The library takes no other handler; its version is pinned, and a test sees whether this one is used.
+        connector._factory = partial(_Handler, loop=asyncio.get_running_loop())  # type: ignore[assignment]
         self._client = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None),
@@ -299,6 +308,24 @@ def post_once(
             return await session.post(url, body, headers)
 
     return asyncio.run(send())
+
+
+class _Handler(ResponseHandler):
+    """Hangs up on a receiver that announces and announces (1xx) and does not answer.
+
+    The library passes over such messages without a pause: a receiver that sends nothing else kept the event loop, and
+    all other receivers with it, waiting for longer than any deadline.
+    """
+
+    _announced = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        self._announced = self._announced + 1 if 100 <= data[0].code < 200 else 0
+        if self._announced <= MOST_ANNOUNCED:
+            super().feed_data(data, size)
+        elif self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
+            self.set_exception(HttpProcessingError(code=400, message="Too many informational answers"))
 
 
 class _CheckedResolver(AbstractResolver):

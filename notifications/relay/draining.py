@@ -25,7 +25,7 @@ Behind a receiver that hangs the last of them are given back unsent in the half 
 DISPATCHED: Final = 300
 """So many events become deliveries between two looks at what came back: the sender must not run dry meanwhile."""
 POLL_SECONDS: Final = 0.25
-"""While requests are on their way: how often a drain looks for new work, sooner if half of what it leased has gone."""
+"""While requests are on their way: how often a drain looks for new work; sooner if places are free, or soon will be."""
 FOLD_SECONDS: Final = 1.0
 """How often it looks for what is held back for a digest."""
 TURN_SECONDS: Final = 60.0
@@ -85,7 +85,7 @@ class Drain:
         looked = folded = -seconds
         dispatched = 0
         while (now := moment()) < end:
-            if now - looked >= POLL_SECONDS or self._in_flight.total() <= self._leased // 2:
+            if now - looked >= POLL_SECONDS or self._in_flight.total() <= max(CONNECTIONS, self._leased // 2):
                 looked, dispatched = now, fan_out(DISPATCHED)
                 if now - folded >= FOLD_SECONDS:
                     folded, dispatched = now, dispatched + fold()
@@ -114,7 +114,7 @@ class Drain:
         for one in tries:
             origin = one.leased.origin
             self._in_flight[origin] -= 1
-            succeeded = one.status is not None and one.status < 300
+            succeeded = one.status is not None and 200 <= one.status < 300
             wider = min(widest(origin), self._windows.get(origin, FIRST_WINDOW) + WIDER)
             self._windows[origin] = wider if succeeded else FIRST_WINDOW
         self.done += settle(tries)

@@ -88,6 +88,32 @@ def test_it_leaves_a_gzip_bomb_packed() -> None:
     assert answer_of(replies(head + bomb)).body == bomb
 
 
+async def _endless_announcements(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500)
+        await writer.drain()
+
+
+def test_it_hangs_up_on_a_receiver_that_only_announces_an_answer() -> None:
+    with pytest.raises(OutboundError) as caught:
+        answer_of(_endless_announcements)
+    assert caught.value.kind == "protocol"
+
+
+def test_it_waits_for_the_answer_behind_a_few_announcements() -> None:
+    hint, seen = b"HTTP/1.1 103 Early Hints\r\n\r\n", []
+
+    async def main() -> None:
+        session = OutboundSession(allow_hosts=LOCAL, limit_per_host=1)
+        async with serve(replies(hint * 15, OK)) as server, session:
+            for _ in range(4):
+                seen.append((await session.post(f"http://127.0.0.1:{server.port}/", b"{}")).status)
+            assert server.connections == 1
+
+    run(main())
+    assert seen == [200] * 4
+
+
 @pytest.mark.parametrize("handler", [_endless_headers, _endless_line])
 def test_it_refuses_endless_headers(handler: Handler) -> None:
     with pytest.raises(OutboundError) as caught:
