@@ -62,7 +62,10 @@ def rows(key: Hashable, query: Callable[[], QuerySet[Any, Any]], **values: Any) 
 
 
 def instances(key: Hashable, query: Callable[[], "QuerySet[M, M]"], **values: Any) -> list[M]:
-    """The same for whole rows of one model, unjoined: the instances that iterating over `query()` would give."""
+    """The same for whole rows of one model, unjoined: the instances that iterating over `query()` would give.
+
+    What else it is annotated with is found among an instance's attributes, too.
+    """
     compiled = _compiled(key, query)
     if compiled is None:
         return []
@@ -92,7 +95,10 @@ def _compiled(key: Hashable, query: Callable[[], QuerySet[Any, Any]]) -> _Compil
             sql,
             tuple(parameters),
             asked.model,
-            tuple(getattr(getattr(expression, "target", None), "attname", "") for expression in selected),
+            tuple(
+                alias or getattr(getattr(expression, "target", None), "attname", "")
+                for expression, _sql, alias in compiler.select or ()
+            ),
             tuple((number, *converter) for number, converter in converters.items()),
         )
         if len(_kept) >= MOST_KEPT:

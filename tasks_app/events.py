@@ -16,7 +16,7 @@ from tasks_app import chain, wakeup, writing
 from tasks_app.actors import Actor
 from tasks_app.models import EventOutbox, FeedHead, HumanTask, TaskEvent, User
 from tasks_app.states import EventType
-from tasks_app.writing import Entry
+from tasks_app.writing import Entry, Found
 
 _AUDITED_AS: Final = {
     "task_type_id": "task_type",
@@ -91,7 +91,7 @@ def compose(
     link = chain.link(task.last_event_hash, **columns)
     event = TaskEvent.of_columns({**columns, "prev_hash": task.last_event_hash, "hash": link}.items())
     event.knows(actor=actor.user, on_behalf_of=on_behalf_of)
-    found = None if before is None else (before["version"], task.last_event_seq)
+    found = None if before is None else Found(before["version"], task.last_event_seq, task.__dict__.get("stamp"))
     task.last_event_seq, task.last_event_hash = event.seq, event.hash
     return Entry(task, event, actor, _changes(before or {}, after), found)
 

@@ -8,7 +8,7 @@ tests/services/test_writing.py proves that both leave the same rows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from auditlog.models import LogEntry
@@ -49,18 +49,26 @@ WRITTEN_ONCE: Final = frozenset(
 _ADDRESS: Final = LogEntry._meta.get_field("remote_addr")
 
 
+class Found(NamedTuple):
+    """How a task was read: its version, its last event and, where it was read without a lock, its row's stamp."""
+
+    version: int
+    seq: int
+    stamp: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One event on its way to the database, with the audit entry of the same change.
 
-    `found` is the task's version and last event as they were read under its lock; None for a new task.
+    `found` is None for a new task.
     """
 
     task: HumanTask
     event: TaskEvent
     actor: Actor
     changes: dict[str, list[str]]
-    found: tuple[int, int] | None
+    found: Found | None
 
     @property
     def additional_data(self) -> dict[str, str]:
@@ -78,9 +86,10 @@ def columns(*, whole: bool) -> tuple["Field[Any, Any]", ...]:
 
 
 def write(entries: Sequence[Entry], *, revision: str | None = None) -> None:
-    """Write the entries in their order. The caller holds the locks of the tasks that are not new.
+    """Write the entries in their order. Of the tasks that are not new, the caller holds the locks, or one with a stamp.
 
-    Raises Conflict where a task is not as it was found: then nothing may be committed. With `revision`, new tasks are
+    Raises Conflict where a task is not as it was found: then nothing is written of it, and nothing may be committed
+    where there are several. With `revision`, new tasks are
     written only while it is that of the deadline policies; otherwise nothing is, and PoliciesMoved is raised.
     """
     opened = [entry for entry in entries if entry.found is None]
@@ -119,16 +128,15 @@ def write_by_statement(entries: Sequence[Entry], *, revision: str | None = None)
     return int(row[0])
 
 
-def _plain_entry(
-    entry: Entry, number: int, last: dict[str, int], found: dict[str, tuple[int, int] | None]
-) -> dict[str, Any]:
+def _plain_entry(entry: Entry, number: int, last: dict[str, int], found: dict[str, Found | None]) -> dict[str, Any]:
     event, actor = entry.event, entry.actor
-    version, seq = found[entry.task.pk] or (0, 0)
+    version, seq, stamp = found[entry.task.pk] or Found(0, 0)
     return {
         "n": number,
         "is_last": last[entry.task.pk] == number,
         "found_version": version,
         "found_seq": seq,
+        "found_stamp": stamp,
         "event_id": event.event_id,
         "task_id": event.task_id,
         "principal_id": entry.task.principal_id,
@@ -152,10 +160,10 @@ def _plain_entry(
 
 
 _ENTRY: Final = """
-    n int, is_last boolean, found_version int, found_seq int, event_id text, task_id text, principal_id text, seq int,
-    type text, actor_id int, on_behalf_of_id int, reason text, at timestamptz, from_status text, to_status text,
-    snapshot text, prev_hash text, hash text, action smallint, changes jsonb, address inet, cid text,
-    additional_data jsonb
+    n int, is_last boolean, found_version int, found_seq int, found_stamp text, event_id text, task_id text,
+    principal_id text, seq int, type text, actor_id int, on_behalf_of_id int, reason text, at timestamptz,
+    from_status text, to_status text, snapshot text, prev_hash text, hash text, action smallint, changes jsonb,
+    address inet, cid text, additional_data jsonb
 """
 
 
@@ -177,7 +185,8 @@ def _statement(*, opens: bool) -> str:
         written = f"""
             UPDATE {task} t SET ({", ".join(names)}, last_event_seq, last_event_hash) = ROW({values}, e.seq, e.hash)
             {source} AND t.task_id = e.task_id AND t.version = e.found_version AND t.last_event_seq = e.found_seq
-            RETURNING 1"""  # noqa: S608
+            AND (e.found_stamp IS NULL OR e.found_stamp = t.xmin::text) RETURNING 1"""  # noqa: S608
+    if_written = "WHERE EXISTS (SELECT FROM written)"
     return f"""
         WITH entry AS (
             SELECT * FROM json_to_recordset(%s::json) AS e({_ENTRY})
@@ -187,13 +196,15 @@ def _statement(*, opens: bool) -> str:
             INSERT INTO {event} (event_id, task_id, seq, type, actor_id, on_behalf_of_id, reason, at, from_status,
                                  to_status, snapshot, prev_hash, hash)
             SELECT event_id, task_id, seq, type, actor_id, on_behalf_of_id, reason, at, from_status,
-                   to_status, convert_to(snapshot, 'UTF8'), prev_hash, hash FROM entry ORDER BY n),
-        sent AS (INSERT INTO {outbox} (event_id, principal_id) SELECT event_id, principal_id FROM entry ORDER BY n),
+                   to_status, convert_to(snapshot, 'UTF8'), prev_hash, hash FROM entry {if_written} ORDER BY n),
+        sent AS (
+            INSERT INTO {outbox} (event_id, principal_id)
+            SELECT event_id, principal_id FROM entry {if_written} ORDER BY n),
         audited AS (
             INSERT INTO {_table(LogEntry)} (content_type_id, object_pk, object_repr, action, changes_text, changes,
                                             actor_id, cid, remote_addr, "timestamp", additional_data)
             SELECT %s, task_id, task_id, action, '', changes, actor_id, cid, address, at, additional_data
-            FROM entry ORDER BY n)
+            FROM entry {if_written} ORDER BY n)
         SELECT count(*) FROM written"""  # noqa: S608
 
 
@@ -215,7 +226,7 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
         written = len(last)
     else:
         stored = HumanTask.objects.filter(pk__in=list(last)).values_list("pk", "version", "last_event_seq")
-        written = sum(found[pk] == (version, seq) for pk, version, seq in stored)
+        written = sum((found[pk] or ())[:2] == (version, seq) for pk, version, seq in stored)
         update_many(
             [entry.task for entry in last.values()],
             [*(field.attname for field in columns(whole=False)), *sorted(UNRECORDED)],

@@ -11,7 +11,7 @@ from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed
 from tasks_app.models import HumanTask, TaskType, User
 from tasks_app.services.people import entitled_person
-from tasks_app.services.rhythm import Change, changing, wrong_state
+from tasks_app.services.rhythm import Change, changed, changing, wrong_state
 from tasks_app.services.texts import masked_fields, mean_the_same
 from tasks_app.services.work import refuse_if_taken, refuse_if_taken_back
 from tasks_app.states import DECISIONS, ENDING, MAY_CARRY_MODIFICATIONS, NEEDS_TEXT, OPEN, WAITING, Resolution, Status
@@ -47,13 +47,15 @@ def decide_task(
     `expected_version` that he knows how it stands; claiming it says so too. Raises InvalidInput for a resolution that
     the type does not allow, a missing feedback, wrong modifications.
     """
-    with changing(task_id, actor, expected_version=expected_version) as change:
+
+    def decide(change: Change) -> None:
         check(decision, change.task.task_type)
         person = _decider(change, resolved_by)
         decider = Actor(user=person) if person.pk != actor.user.pk else actor
         take_in_hand(change, decider, is_informed=expected_version is not None)
         _end(change, decision, person=person)
-    return change.task
+
+    return changed(task_id, actor, decide, expected_version=expected_version)
 
 
 def take_in_hand(change: Change, decider: Actor, *, is_informed: bool) -> None:

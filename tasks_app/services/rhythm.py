@@ -1,12 +1,13 @@
 """The rhythm that all services share: lock · permit · transition · write."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Func, TextField
 from django.utils.translation import gettext as _
 from django_fsm import TransitionNotAllowed
 
@@ -14,7 +15,7 @@ from core import clock, prepared
 from core.bulk import update_many
 from tasks_app import events, lookups, reasons
 from tasks_app.actors import Actor
-from tasks_app.exceptions import NotAllowed, StaleVersion, TaskNotFound, WrongState
+from tasks_app.exceptions import Conflict, NotAllowed, StaleVersion, TaskNotFound, WrongState
 from tasks_app.models import FiredStep, HumanTask, StagedDecision, TaskEvent, User
 from tasks_app.permissions import can_see
 from tasks_app.sla import deadlines, policies
@@ -25,9 +26,13 @@ from tasks_app.writing import Entry
 Permit = Callable[[Actor, HumanTask], bool]
 
 
+class _LockNeeded(Exception):
+    """A change that was begun without the lock writes more than its ledger holds."""
+
+
 @dataclass
 class Ledger:
-    """What changes of locked tasks, one or many, will write together at the end of their transaction.
+    """What changes of tasks, one or many, will write together at their end.
 
     `steps` are the steps taken, `timers` the tasks of which only the next timer changed.
     """
@@ -48,10 +53,18 @@ class Ledger:
         update_many(self.timers, ["next_timer_at"])
         self.entries, self.steps, self.timers = [], [], []
 
+    def write_unlocked(self) -> None:
+        """The change of one task that was read with its stamp. Events alone are one statement, hence a transaction.
+
+        Raises Conflict, and writes nothing, where the task is no longer as it was read.
+        """
+        with transaction.atomic() if self.steps or self.timers else nullcontext():
+            self.write()
+
 
 @dataclass
 class Change:
-    """A locked task under change by one actor at one moment.
+    """A task under change by one actor at one moment: locked, or read with its stamp (`is_locked` False).
 
     Nothing is written before its `ledger` is. `fired` are the keys of the steps that the task has taken, `seen_at` is
     when its holder last had it open, where known.
@@ -63,6 +76,12 @@ class Change:
     ledger: Ledger
     fired: set[str] | None = None
     seen_at: datetime | None = None
+    is_locked: bool = True
+
+    def need_lock(self) -> None:
+        """Called before anything is written that the ledger does not hold."""
+        if not self.is_locked:
+            raise _LockNeeded
 
     def permit(self, allowed: bool, refusal: str) -> None:
         """Raise NotAllowed with `refusal` unless `allowed`."""
@@ -111,6 +130,7 @@ class Change:
 
         A decision that is being carried out, or taken back, waits no more: then there is nothing to cancel.
         """
+        self.need_lock()
         waiting = StagedDecision.objects.filter(task=self.task, outcome=StagedDecision.Outcome.WAITING)
         sentence = reasons.OVERTAKEN if self.actor.is_system else reasons.OVERTAKEN_BY
         why = sentence % {"who": self.actor.user.get_username(), "what": reasons.word(event.label)}
@@ -189,13 +209,52 @@ def changing(task_id: str, actor: Actor, *, expected_version: int | None = None)
     has moved on from `expected_version`.
     """
     with transaction.atomic():
-        task = lock(task_id)
-        if task is None or not can_see(actor, task):
-            raise TaskNotFound
-        if expected_version is not None and expected_version != task.version:
-            raise StaleVersion(current_version=task.version, current_status=str(task.status))
+        task = _admitted(lock(task_id), actor, expected_version)
         with written_at_the_end() as ledger:
             yield Change(task=task, actor=actor, now=clock.now(), ledger=ledger)
+
+
+def _admitted(task: HumanTask | None, actor: Actor, expected_version: int | None) -> HumanTask:
+    if task is None or not can_see(actor, task):
+        raise TaskNotFound
+    if expected_version is not None and expected_version != task.version:
+        raise StaleVersion(current_version=task.version, current_status=str(task.status))
+    return task
+
+
+def changed(
+    task_id: str, actor: Actor, work: Callable[[Change], None], *, expected_version: int | None = None
+) -> HumanTask:
+    """The task after `work`, which asks for the lock (`need_lock`) before it writes anything but its ledger.
+
+    On PostgreSQL two round trips and no lock: the row is read with its stamp, and what the work left is written on
+    condition that the row still carries it. Where somebody came between, or the lock is needed, the work is done once
+    more, as `changing` does it. Raises what `changing` raises.
+    """
+    if connection.vendor == "postgresql":
+        task, ledger = _admitted(_read(task_id), actor, expected_version), Ledger()
+        with suppress(_LockNeeded, Conflict):
+            work(Change(task=task, actor=actor, now=clock.now(), ledger=ledger, is_locked=False))
+            ledger.write_unlocked()
+            return task
+    with changing(task_id, actor, expected_version=expected_version) as change:
+        work(change)
+    return change.task
+
+
+class _Stamp(Func):
+    """What PostgreSQL notes in a row with every change: the number of the transaction that wrote it."""
+
+    template = '"tasks_app_humantask".xmin::text'
+    output_field = TextField()
+
+
+def _read(task_id: str) -> HumanTask | None:
+    """The task as it stands, with its stamp."""
+    found = prepared.instances(
+        "read with stamp", lambda: HumanTask.objects.filter(pk=prepared.TEXT).annotate(stamp=_Stamp()), text=task_id
+    )
+    return lookups.complete(found[0]) if found else None
 
 
 def lock(task_id: str) -> HumanTask | None:

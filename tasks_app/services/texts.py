@@ -35,6 +35,7 @@ def masked_fields(change: Change, values: dict[str, Any]) -> dict[str, Any]:
     safe = frozenset(change.task.task_type.safe_fields)
     masked = masking.mask_fields(values, safe_fields=safe)
     if masked.originals:
+        change.need_lock()
         used = [name for names in _placeholders(change.task) for name in names]
         masked = masking.mask_fields(values, safe_fields=safe, start=masking.numbers_used(used))
         seal_originals({change.task.task_id: masked.originals}, change.now)

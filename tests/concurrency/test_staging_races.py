@@ -10,6 +10,7 @@ import pytest
 from core import clock
 from tasks_app import timers
 from tasks_app.actors import Actor
+from tasks_app.exceptions import Conflict
 from tasks_app.models import HumanTask, StagedDecision, TaskEvent, TaskType
 from tasks_app.services import (
     Decision,
@@ -92,13 +93,14 @@ def test_it_is_carried_out_or_overtaken_and_never_both(
 def test_it_would_be_carried_out_twice_without_the_lock(
     make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control: both read the decision that waits, and both end the task; only the trail's key stops one."""
+    """Negative control: both read the decision that waits, and both end the task; only the trail's key stops one, or
+    the writing statement, which finds the task otherwise than it was read."""
     pk, meeting = make_task().pk, Meeting()
     stage_decision(pk, ana, Decision("approved"))
     with without_locks(monkeypatch):
         monkeypatch.setattr(staging, "_waiting", meeting.after(staging._waiting))
         outcomes = all_at_once([later(lambda: staging._carry_out_locked(pk))] * 2)
-    assert crashes(outcomes)
+    assert crashes(outcomes) or any(isinstance(outcome, Conflict) for outcome in outcomes)
 
 
 def test_it_meets_in_the_middle_with_the_lock_and_acts_once(
