@@ -273,6 +273,7 @@ _SCHEMES = (
     _Scheme(re.compile(r"(?<!\w)\d{11}(?!\w)"), pesel.is_valid, _near("pesel")),
 )
 _ANY_NEAR = re.compile("|".join(scheme.near.pattern for scheme in _SCHEMES if scheme.near).replace("(?i)", ""), re.I)
+_ANY_SHAPE = re.compile("|".join(scheme.pattern.pattern for scheme in _SCHEMES if scheme.near is None))
 _FIVE_DIGITS = re.compile(r"\d(?:[ .-]?\d|[A-Za-z]\d){4}|\d{2}[A-Za-z]\d{2}")
 
 
@@ -281,8 +282,10 @@ def national_ids(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
     them."""
     if hint.measure or not _FIVE_DIGITS.search(text):
         return
-    found: list[Hit] = []
     named = bool(_ANY_NEAR.search(text))
+    if not named and not _ANY_SHAPE.search(text):
+        return
+    found: list[Hit] = []
     for scheme in _SCHEMES:
         if scheme.near is not None and not (named and scheme.near.search(text)):
             continue
@@ -298,22 +301,28 @@ def national_ids(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
             yield hit
 
 
+# Of the numbers that are looked for, in digits (an IBAN in characters): a text with fewer holds none.
+_SHORTEST_IBAN, _SHORTEST_CARD, _SHORTEST_ID, _SHORTEST_PHONE = 15, 12, 4, 7
+
 PersonalDetector = Callable[[str, Hint, Lookups], Iterator[Hit]]
 
 
 def detectors_for(text: str) -> Iterator[PersonalDetector]:
     """The detectors of personal data that can find something in this text, in the order in which they must run: the
     ones with a checksum cut their numbers out before the phones, which have none, look at the rest."""
+    digits = len(_ANY_DIGIT.findall(text))
     if "@" in text or "%40" in text:
         yield emails
-    if _ANY_DIGIT.search(text):
+    if digits and len(text) >= _SHORTEST_IBAN:
         yield ibans
+    if digits >= _SHORTEST_CARD:
         yield cards
+    if text.count(":") >= 2 or (digits and text.count(".") >= 3):
         yield addresses
+    if digits >= _SHORTEST_ID:
         yield national_ids
+    if digits >= _SHORTEST_PHONE:
         yield phones
-    elif text.count(":") >= 2:
-        yield addresses
 
 
 def detectors_of_ids(text: str) -> Iterator[PersonalDetector]:

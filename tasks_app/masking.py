@@ -121,10 +121,11 @@ class _Safe:
     """Whether a path is declared safe: by its last key, by its end, or by a safe parent (which the walk hands down)."""
 
     def __init__(self, fields: frozenset[str]) -> None:
-        self.endings = tuple(fields)
+        self.whole = fields
+        self.endings = tuple(f".{name}" for name in fields)
 
     def __contains__(self, path: str) -> bool:
-        return any(path == ending or path.endswith("." + ending) for ending in self.endings)
+        return path in self.whole or path.endswith(self.endings)
 
 
 @dataclass(slots=True)

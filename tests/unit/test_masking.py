@@ -287,6 +287,14 @@ def test_it_can_be_undone_and_done_again(text: str) -> None:
     assert again.originals == {}
 
 
+@settings(max_examples=200, deadline=None)
+@given(TEXTS)
+def test_it_passes_over_no_detector_that_would_find_something(text: str) -> None:
+    every = (getattr(detectors, name) for name in ("emails", "ibans", "cards", "addresses", "national_ids", "phones"))
+    for find in set(every) - set(detectors.detectors_for(text)):
+        assert not list(find(text, Hint(), phones.Lookups())), find
+
+
 KEYS = st.sampled_from(["note", "password", "id", "phone", "amount", "a@b.example", "[email 1]", "token"])
 LEAVES = TEXTS | st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.just(4111111111111111)
 TREES = st.recursive(
