@@ -25,9 +25,10 @@ MOST_KEPT: Final = 1_000
 
 # Placeholders: values that nobody else uses, recognised among a compiled query's parameters.
 NOW: Final = datetime(1, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+LATER: Final = datetime(1, 1, 3, 4, 5, 6, 789_012, tzinfo=UTC)
 NUMBER: Final = 8_070_605_040_302_010_907
 TEXT: Final = "\ue000a text to be given\ue000"
-_PLACEHOLDERS: Final = {"now": NOW, "number": NUMBER, "text": TEXT}
+_PLACEHOLDERS: Final = {"now": NOW, "later": LATER, "number": NUMBER, "text": TEXT}
 
 
 class FixedMoment(Value):
@@ -118,7 +119,14 @@ def _filled(parameter: Any, values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         if parameter == _PLACEHOLDERS[name]:
             return value
+        if isinstance(value, datetime) and isinstance(parameter, str) and parameter == _as_stored(_PLACEHOLDERS[name]):
+            return _as_stored(value)
     return parameter
+
+
+def _as_stored(moment: Any) -> Any:
+    """The moment as a filter hands it to the driver: SQLite's are texts."""
+    return connection.ops.adapt_datetimefield_value(moment)
 
 
 def forget() -> None:

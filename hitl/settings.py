@@ -8,6 +8,7 @@ import environ
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -62,10 +63,10 @@ if HITL_EMAIL_URL:
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = HITL_EMAIL_FROM
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "hitl.site.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -332,8 +333,8 @@ def _with_addresses(script: str, **views: str) -> str:
 
 
 UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Human task queue",
-    "SITE_HEADER": "Human task queue",
+    "SITE_TITLE": gettext_lazy("Human task queue"),
+    "SITE_HEADER": gettext_lazy("Human task queue"),
     "SITE_SYMBOL": "task_alt",
     "SITE_URL": None,
     "SITE_FAVICONS": [

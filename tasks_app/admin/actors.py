@@ -1,12 +1,14 @@
 """Who is at the console: the actor of a request, made once per request."""
 
-from typing import cast
+from typing import Final, cast
 
 from django.http import HttpRequest
 
+from core.recent import Recent
 from core.requests import client_address, current_correlation_id
 from tasks_app.actors import Actor
 from tasks_app.models import User
+from tasks_app.tokens import recent_grants
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -14,7 +16,10 @@ def actor_of(request: HttpRequest) -> Actor:
     known = getattr(request, "console_actor", None)
     if known is None:
         known = Actor(
-            user=cast(User, request.user), address=client_address(request), correlation_id=current_correlation_id()
+            user=cast(User, request.user),
+            address=client_address(request),
+            correlation_id=current_correlation_id(),
+            read_grants=recent_grants,
         )
         request.console_actor = known  # type: ignore[attr-defined]
     return cast(Actor, known)
@@ -29,3 +34,12 @@ def works_here(request: HttpRequest) -> bool:
 def oversees(request: HttpRequest) -> bool:
     """Administrators and auditors."""
     return works_here(request) and actor_of(request).grants.sees_everything
+
+
+_permissions: Final[Recent[int, frozenset[str]]] = Recent(lambda _pk, user: frozenset(user.get_all_permissions()))
+
+
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether a role gives this permission, remembered like the grants: for what is only shown, such as the sidebar."""
+    user = cast(User, request.user)
+    return user.is_active and (user.is_superuser or permission in _permissions.get(user.pk, user))

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from django import forms
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -65,6 +67,12 @@ class ActionForm(forms.Form):
         if self.modifications and "modifications" not in self.modifications:
             values["modifications"] = given_in(self.schema, values)
         return values
+
+    @property
+    def hidden_inputs(self) -> SafeString:
+        """The hidden fields. A page has twenty of them, and a widget's template takes as long for one as for a text."""
+        shown = ((bound.html_name, "" if (value := bound.value()) is None else value) for bound in self.hidden_fields())
+        return format_html_join("", '<input type="hidden" name="{}" value="{}">', shown)
 
     @property
     def plain_fields(self) -> list[Any]:

@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from tasks_app import reports, selectors
-from tasks_app.admin.actors import actor_of, oversees, works_here
+from tasks_app.admin.actors import actor_of, may, oversees, works_here
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
@@ -60,9 +60,9 @@ SECTIONS: Final = {
 }
 
 
-def _may_view(model: str) -> Callable[[HttpRequest], bool]:
+def _may_view(model: str, app: str = "tasks_app") -> Callable[[HttpRequest], bool]:
     def allowed(request: HttpRequest) -> bool:
-        return request.user.has_perm(f"tasks_app.view_{model}")
+        return may(request, f"{app}.view_{model}")
 
     return allowed
 
@@ -74,9 +74,7 @@ def _keeps_phrases(request: HttpRequest) -> bool:
 
 def _sees_promises(request: HttpRequest) -> bool:
     """Leads see by which promises their teams work; administrators edit them."""
-    return works_here(request) and (
-        bool(actor_of(request).grants.led) or request.user.has_perm("tasks_app.view_slapolicy")
-    )
+    return works_here(request) and (bool(actor_of(request).grants.led) or may(request, "tasks_app.view_slapolicy"))
 
 
 _LINKS: Final[list[Link]] = [
@@ -87,6 +85,7 @@ _LINKS: Final[list[Link]] = [
     Link(_("Deadline policies"), "timer", "tasks_app_slapolicy_changelist", _sees_promises, "time"),
     Link(_("Calendars"), "calendar_month", "tasks_app_businesscalendar_changelist", _sees_promises, "time"),
     Link(_("People and adapters"), "person", "tasks_app_user_changelist", _may_view("user"), "access"),
+    Link(_("Roles"), "badge", "auth_group_changelist", _may_view("group", "auth"), "access"),
     Link(_("Principals"), "domain", "tasks_app_principal_changelist", _may_view("principal"), "access"),
     Link(_("Tokens"), "key", "tasks_app_adaptertoken_changelist", _may_view("adaptertoken"), "access"),
     Link(_("Audit log"), "history", "auditlog_logentry_changelist", oversees, "records"),
@@ -126,6 +125,12 @@ def _reads_reports(request: HttpRequest) -> bool:
     return works_here(request) and reports.may_read(actor_of(request))
 
 
+def _held(request: HttpRequest) -> int:
+    """How many tasks the reader holds: as the queue has counted them already, or by one look-up."""
+    known: dict[str, int] | None = getattr(request, "queue_counts", None)
+    return selectors.held_by(actor_of(request)) if known is None else known["mine"]
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The navigation, for the setting UNFOLD["SIDEBAR"]."""
     queue = _entry(Link(_("Queue"), "inbox", "tasks_app_humantask_changelist"))
@@ -133,7 +138,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     # The addresses of the deck and of the mentions begin like the queue's: one entry at a time is the present one.
     elsewhere = (str(deck["link"]), str(reverse_lazy("admin:tasks_app_humantask_mentions")))
     queue["active"] = str(queue["link"]) in request.path and not request.path.startswith(elsewhere)
-    held = selectors.held_by(actor_of(request)) if works_here(request) else 0
+    held = _held(request) if works_here(request) else 0
     if held:
         queue |= {"badge": str(held), "badge_variant": "primary"}
     report = Link(_("Reports"), "query_stats", "tasks_app_quarter_changelist", _reads_reports)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import orjson
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tasks_app import reasons
 from tasks_app.actors import Actor
@@ -38,6 +39,40 @@ _TONES: Final = {
     EventType.SLA_WARNED: "orange",
     EventType.HELD: "orange",
     EventType.RESUMED: "blue",
+}
+
+# What happened, said of whoever did it.
+_SENTENCES: Final = {
+    EventType.CREATED: gettext_lazy("opened the task for %(team)s"),
+    EventType.ASSIGNED: gettext_lazy("assigned it to %(person)s"),
+    EventType.CLAIMED: gettext_lazy("took the task"),
+    EventType.STARTED: gettext_lazy("started to work on it"),
+    EventType.RELEASED: gettext_lazy("gave it back to the queue"),
+    EventType.PUT_BACK: gettext_lazy("put it back, escalated as it was"),
+    EventType.ROUTED: gettext_lazy("routed it to %(team)s"),
+    EventType.COMPLETED: gettext_lazy("decided: %(resolution)s"),
+    EventType.FAILED: gettext_lazy("decided: %(resolution)s"),
+    EventType.ESCALATED: gettext_lazy("escalated it to %(team)s"),
+    EventType.WITHDRAWN: gettext_lazy("withdrew the task"),
+    EventType.EXPIRED: gettext_lazy("let it expire"),
+    EventType.COMMENTED: gettext_lazy("commented"),
+    EventType.DETAIL_REVEALED: gettext_lazy("revealed a masked value"),
+    EventType.DETAILS_ERASED: gettext_lazy("erased the masked values"),
+    EventType.RECURRED: gettext_lazy("reported it again"),
+    EventType.PRIORITY_CHANGED: gettext_lazy("changed the priority"),
+    EventType.SLA_WARNED: gettext_lazy("warned about the deadline"),
+    EventType.CHANNEL_NOTIFIED: gettext_lazy("notified a channel"),
+    EventType.DEADLINE_CHANGED: gettext_lazy("computed the deadline anew"),
+    EventType.EXTENDED: gettext_lazy("put off the expiry"),
+    EventType.HELD: gettext_lazy("put it on hold"),
+    EventType.RESUMED: gettext_lazy("took it up again"),
+    EventType.HANDED_OVER: gettext_lazy("handed it over to %(person)s"),
+    EventType.DECISION_STAGED: gettext_lazy("decided, with a moment to take it back"),
+    EventType.DECISION_TAKEN_BACK: gettext_lazy("took the decision back"),
+    EventType.DECISION_CANCELLED: gettext_lazy("stopped a decision that was waiting"),
+    EventType.SKIPPED: gettext_lazy("skipped it"),
+    EventType.REMOVED: gettext_lazy("left by retention"),
+    EventType.RETURN_WARNED: gettext_lazy("warned that it goes back to the queue"),
 }
 
 
@@ -106,44 +141,13 @@ def _who(event: TaskEvent) -> str:
 
 
 def _what(kind: EventType, snapshot: dict[str, Any], person: str, team: str) -> str:
+    if kind == EventType.DECISION_RECORDED:
+        if snapshot.get("stage") == 2:
+            return _("recorded a decision that needs a second reviewer")
+        return _("decided otherwise than the first reviewer; the review starts again")
     resolution = snapshot.get("resolution") or ""
     decided = str(Resolution(resolution).label).lower() if resolution in Resolution.values else ""
-    sentences = {
-        EventType.CREATED: _("opened the task for %(team)s") % {"team": team},
-        EventType.ASSIGNED: _("assigned it to %(person)s") % {"person": person},
-        EventType.CLAIMED: _("took the task"),
-        EventType.STARTED: _("started to work on it"),
-        EventType.RELEASED: _("gave it back to the queue"),
-        EventType.PUT_BACK: _("put it back, escalated as it was"),
-        EventType.ROUTED: _("routed it to %(team)s") % {"team": team},
-        EventType.DECISION_RECORDED: _("recorded a decision that needs a second reviewer")
-        if snapshot.get("stage") == 2
-        else _("decided otherwise than the first reviewer; the review starts again"),
-        EventType.COMPLETED: _("decided: %(resolution)s") % {"resolution": decided},
-        EventType.FAILED: _("decided: %(resolution)s") % {"resolution": decided},
-        EventType.ESCALATED: _("escalated it to %(team)s") % {"team": team},
-        EventType.WITHDRAWN: _("withdrew the task"),
-        EventType.EXPIRED: _("let it expire"),
-        EventType.COMMENTED: _("commented"),
-        EventType.DETAIL_REVEALED: _("revealed a masked value"),
-        EventType.DETAILS_ERASED: _("erased the masked values"),
-        EventType.RECURRED: _("reported it again"),
-        EventType.PRIORITY_CHANGED: _("changed the priority"),
-        EventType.SLA_WARNED: _("warned about the deadline"),
-        EventType.CHANNEL_NOTIFIED: _("notified a channel"),
-        EventType.DEADLINE_CHANGED: _("computed the deadline anew"),
-        EventType.EXTENDED: _("put off the expiry"),
-        EventType.HELD: _("put it on hold"),
-        EventType.RESUMED: _("took it up again"),
-        EventType.HANDED_OVER: _("handed it over to %(person)s") % {"person": person},
-        EventType.DECISION_STAGED: _("decided, with a moment to take it back"),
-        EventType.DECISION_TAKEN_BACK: _("took the decision back"),
-        EventType.DECISION_CANCELLED: _("stopped a decision that was waiting"),
-        EventType.SKIPPED: _("skipped it"),
-        EventType.REMOVED: _("left by retention"),
-        EventType.RETURN_WARNED: _("warned that it goes back to the queue"),
-    }
-    return sentences[kind]
+    return str(_SENTENCES[kind]) % {"person": person, "team": team, "resolution": decided}
 
 
 def what_happened(task: HumanTask, actor: Actor, now: datetime) -> str:
