@@ -18,8 +18,8 @@
     words[word.dataset.word] = word.textContent;
   }
 
-  const AHEAD = 4; // cards that wait in the page: as many quick keys meet no gap
-  const LOW = 2; // with so many left, the rest is asked for in one go
+  const AHEAD = 10; // cards that wait in the page: as many quick keys meet no gap
+  const LOW = 6; // with so many left, the rest is asked for in one go
   const acted = new Set(); // tasks of which a key is on its way or done: a card asked for meanwhile must not bring them back
   let current = null; // the card on screen: {task, version, name, el, claimed}
   const ahead = []; // cards in the page that are not shown yet, the next one first
@@ -86,6 +86,21 @@
     holder.innerHTML = html;
     const el = holder.firstElementChild;
     return { el, task: el.dataset.task, version: Number(el.dataset.version), name: el.dataset.name, claimed: false };
+  }
+
+  // Behind what the page has that comes before it in the queue: a task that came meanwhile may matter more.
+  function queueUp(card, rank) {
+    card.rank = rank;
+    let place = ahead.length;
+    while (place > 0 && isLater(ahead[place - 1].rank, rank)) {
+      place -= 1;
+    }
+    ahead.splice(place, 0, card);
+  }
+
+  function isLater(one, other) {
+    const at = one ? one.findIndex((value, n) => value !== other[n]) : -1;
+    return at >= 0 && one[at] > other[at];
   }
 
   function keepVersion(card, version) {
@@ -201,7 +216,7 @@
           const card = cardFrom(fresh.html);
           card.el.hidden = true;
           stage.append(card.el);
-          ahead.push(card);
+          queueUp(card, fresh.rank);
           hasMore = true;
         }
       })

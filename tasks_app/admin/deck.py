@@ -4,7 +4,7 @@ A card is shown before it is claimed: the next one waits in the page already, so
 claimed then. What others did meanwhile is answered in words, and the deck moves on.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from tasks_app.admin.actors import actor_of
 from tasks_app.admin.creative import creative_of
 from tasks_app.admin.filters import asked_by, condition
 from tasks_app.admin.flagged import prefill, sent_by_adapter
-from tasks_app.admin.forms import ActionForm
+from tasks_app.admin.forms import ActionForm, Choices
 from tasks_app.admin.lines import priority_label
 from tasks_app.admin.phrases import phrases_for, texts_for
 from tasks_app.admin.site import page_context
@@ -37,7 +37,7 @@ from tasks_app.exceptions import TaskError
 from tasks_app.knowledge.ad_errors import explain
 from tasks_app.knowledge.policies import policies_in
 from tasks_app.links import queue_url
-from tasks_app.models import HumanTask, StagedDecision
+from tasks_app.models import HumanTask, Phrase, StagedDecision
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.services import claim_task
 from tasks_app.states import DECISIONS, WAITING, Resolution
@@ -54,7 +54,7 @@ KEYS: Final = {
 # Decided with the key alone; the same key with Shift opens their form.
 AT_ONCE: Final = ("approve", "complete")
 RELATED: Final = ("task_type", "team", "principal", "assigned_to", "requested_by", "resolved_by")
-MOST_AHEAD: Final = 4
+MOST_AHEAD: Final = 10
 MOST_EXCLUDED: Final = 100
 SKIPPED: Final = "deck_skipped"
 MOST_SKIPPED: Final = 500
@@ -113,6 +113,7 @@ def card_of(request: HttpRequest, task: HumanTask) -> dict[str, Any]:
         "task": task.task_id,
         "version": task.version,
         "name": name_of(task),
+        "rank": [-task.escalation_level, task.start_by.isoformat(), -task.priority, task.task_id],  # as QUEUE_ORDER
         "html": card_html(request, task),
     }
 
@@ -123,7 +124,7 @@ def name_of(task: HumanTask) -> str:
 
 def card_html(request: HttpRequest, task: HumanTask, *, failed: ActionForm | None = None) -> str:
     actor, now = actor_of(request), clock.now()
-    panels = panels_of(task, actor, failed)
+    panels = panels_of(task, actor, failed, shared=_shared(request))
     context = {
         "task": task,
         "name": name_of(task),
@@ -151,14 +152,30 @@ def card_html(request: HttpRequest, task: HumanTask, *, failed: ActionForm | Non
     return render_to_string("console/deck_card.html", context, request)
 
 
-def panels_of(task: HumanTask, actor: Actor, failed: ActionForm | None = None) -> list[Panel]:
+Shared = dict[Hashable, tuple[Choices, list[Phrase]]]
+
+
+def _shared(request: HttpRequest) -> Shared:
+    """The people and phrases that the cards of one answer have in common: most are of one type, team and principal."""
+    shared: Shared = request.__dict__.setdefault("deck_shared", {})
+    return shared
+
+
+def panels_of(
+    task: HumanTask, actor: Actor, failed: ActionForm | None = None, *, shared: Shared | None = None
+) -> list[Panel]:
     """What the deck offers on a task: on one that waits, what there will be once it is claimed."""
     rights = set(permissions.available_actions(actor, task))
     if task.status in WAITING and "claim" in rights:
         rights |= {"escalate", "hand_over"}
-    choices = task_page.choices_for(task, ["hand_over"] if "hand_over" in rights else [], actor)
+    passing = ["hand_over"] if "hand_over" in rights else []
+    # Who may decide a second time is told task by task.
+    alike = (task.team_id, task.task_type_id, task.principal_id, *passing, task.pk if task.stage == 2 else "")
+    known = {} if shared is None else shared
+    if alike not in known:
+        known[alike] = (task_page.choices_for(task, passing, actor), phrases_for(task))
+    choices, phrases = known[alike]
     allowed = DECISIONS & set(task.task_type.allowed_resolutions)
-    phrases = phrases_for(task)
     panels = []
     for name, key in KEYS.items():
         verb = VERBS[name]
@@ -187,6 +204,7 @@ def deck_page(request: HttpRequest) -> HttpResponse:
     context = {
         **page_context(request),
         "title": _("Deck"),
+        "now": now,
         "card": None if first is None else card_of(request, first),
         "left": queue.shown_count(left_in_deck(tasks_for(request, actor))),
         "queue_url": queue_url(**asked_by(request.GET).query()),

@@ -111,6 +111,7 @@ def render_task(
         **page_context(request),
         "title": shown(task.task_type.label),
         "task": task,
+        "now": now,
         "subject": subject_of(task),
         "priority": priority_label(task.priority),
         "status": status_label(task.status, task.resolution, is_deciding=task.staged_until is not None),
