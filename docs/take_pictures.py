@@ -51,6 +51,7 @@ SHEETS: dict[str, tuple[str, str, list[str]]] = {
         ["[name=name] := Everything in six hours", "[name=to_resolve_minutes] := 360", "[name=_save]"],
     ),
     "clock": ("ana", f"{QUEUE}?tab=mine", [".c-row-link", ".c-clock summary"]),
+    "roles": ("root", "/admin/auth/group/", ["tbody a"]),
     "tokens": ("root", f"{CONFIGURATION}/adaptertoken/", []),
     "deliveries": ("root", "/admin/notifications/delivery/", []),
     "alerts": ("root", "/admin/notifications/alert/", []),

@@ -11,6 +11,7 @@ class TasksAppConfig(AppConfig):
 
     def ready(self) -> None:
         from auditlog.registry import auditlog
+        from django.contrib.auth.models import Group
 
         from core import guards
         from tasks_app import models
@@ -28,4 +29,5 @@ class TasksAppConfig(AppConfig):
             auditlog.register(promise)
         auditlog.register(models.RetentionPolicy, exclude_fields=["reached"])
         auditlog.register(models.AdapterToken, exclude_fields=["digest", "last_used_at"], m2m_fields={"principals"})
+        auditlog.register(Group, m2m_fields={"permissions"})
         auditlog.register(models.User, exclude_fields=["password", "last_login"], m2m_fields={"groups"})

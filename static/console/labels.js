@@ -1,4 +1,4 @@
-/* Names for what a library draws without one, or with a wrong one: search fields of choices, icons before links. */
+/* Names for what a library draws without one, or with a wrong one: search fields, icons before links, heads of cells. */
 (function () {
   "use strict";
 
@@ -24,9 +24,17 @@
     }
   }
 
+  // On a phone a list's cells carry their heads, which come without their capital letter.
+  function capitals() {
+    for (const cell of document.querySelectorAll("[data-label]")) {
+      cell.dataset.label = cell.dataset.label.charAt(0).toUpperCase() + cell.dataset.label.slice(1);
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     label(document);
     hush(document);
+    capitals();
     new MutationObserver(function () {
       label(document);
     }).observe(document.body, { childList: true, subtree: true });

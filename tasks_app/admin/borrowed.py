@@ -46,6 +46,8 @@ BORROWED: Final = (
     _("Password-based authentication"),
     _("Password-based authentication was disabled."),
     _("Reset password"),
+    _("Save and add another"),
+    _("Save and continue editing"),
     _("Set password: %s"),
     _(
         "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the password "

@@ -110,7 +110,8 @@ def _difference(model: type[Model], name: str, values: Any, people: Names) -> Di
     except (FieldDoesNotExist, AttributeError):
         field, label = None, name
     if isinstance(values, dict):
-        names = ", ".join(map(str, values.get("objects", [])))[:LONGEST]
+        # A permission tells its app and model before its name.
+        names = ", ".join(str(one).rpartition(" | ")[2] for one in values.get("objects", []))[:LONGEST]
         went = values.get("operation") == "delete"
         return Difference(
             label, "", _("without %(names)s") % {"names": names} if went else _("with %(names)s") % {"names": names}

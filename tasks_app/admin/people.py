@@ -1,10 +1,9 @@
-"""People, adapters' service users and roles in the console."""
+"""People and adapters' service users in the console."""
 
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -20,8 +19,6 @@ from tasks_app.admin.base import CatalogAdmin, audited
 from tasks_app.admin.history import Told
 from tasks_app.admin.reader import my_settings
 from tasks_app.models import TeamMembership, User
-
-admin.site.unregister(Group)
 
 
 @admin.register(User)
@@ -103,13 +100,3 @@ class PeopleAdmin(UserAdmin, CatalogAdmin):  # type: ignore[misc, type-arg]  # U
             returned = services.return_tasks_of(obj, actor_of(request), reason=reasons.DEACTIVATED)
             if returned:
                 self.message_user(request, _("%(n)d tasks went back to the queue.") % {"n": returned})
-
-
-@admin.register(Group)
-class RoleAdmin(GroupAdmin, CatalogAdmin):  # type: ignore[misc]  # Unfold is untyped
-    """Roles: named sets of permissions."""
-
-    explanation = gettext_lazy(
-        "A role is a named set of permissions. Administrators configure and act as leads of every team, auditors see "
-        "everything and change nothing; give one to a person under People and adapters."
-    )

@@ -24,6 +24,7 @@ from tasks_app import reports
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.site import page_context
 from tasks_app.admin.texts import span
+from tasks_app.catalog_data import shown
 from tasks_app.models import Principal, Quarter, TaskType, Team
 from tasks_app.reports import DIMENSIONS, PERIODS, Figures, Period
 from tasks_app.summaries import Durations
@@ -162,7 +163,7 @@ def _times(figures: Figures, what: str) -> list[str]:
 
 
 def _named(by: str, groups: dict[str, Figures]) -> list[tuple[str, Figures]]:
-    """Names for slugs; two that bear the same name are told apart."""
+    """Names for slugs, in the reader's language; two that bear the same name are told apart."""
     models: dict[str, Any] = {
         "task_type": (TaskType, "label"),
         "team": (Team, "name"),
@@ -174,7 +175,7 @@ def _named(by: str, groups: dict[str, Figures]) -> list[tuple[str, Figures]]:
     names = dict(model.objects.filter(pk__in=groups).values_list("pk", column))
     borne = Counter(names.values())
     return [
-        (f"{name} ({slug})" if borne[name] > 1 else name or slug, figures)
+        (f"{shown(name)} ({slug})" if borne[name] > 1 else shown(name) or slug, figures)
         for slug, figures in groups.items()
         for name in (names.get(slug, ""),)
     ]

@@ -68,6 +68,7 @@ def other_pages(policy: int, group: str) -> list[str]:
         f"{configuration}/retentionpolicy/add/",
         f"{configuration}/adaptertoken/add/",
         f"{configuration}/phrase/",
+        "/admin/auth/group/add/",
         f"{messages}/endpoint/add/",
         f"{messages}/channel/",
         f"{messages}/delivery/",
