@@ -16,7 +16,7 @@ from tasks_app import events, writing
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict
 from tasks_app.models import EventOutbox, HumanTask, Principal, SLAPolicy, TaskEvent, TaskType
-from tasks_app.services import save_policy
+from tasks_app.services import Decision, claim_task, decide_task, save_policy, start_task
 from tasks_app.services.create import similarity_key
 from tasks_app.services.rhythm import Change, Ledger, schedule, written_at_the_end
 from tasks_app.states import EventType
@@ -215,3 +215,15 @@ def test_it_opens_a_task_with_one_statement(make_task: NewTaskFactory, settings:
         make_task()
     assert len(queries) == 1
     recent.forget_everything()
+
+
+def test_it_decides_a_task_with_two_statements(make_task: NewTaskFactory, ana: Actor, settings: Any) -> None:
+    if connection.vendor != "postgresql":
+        return
+    settings.HITL_LOOKUP_SECONDS = 60.0
+    for task in (make_task(), make_task()):
+        claim_task(task.pk, ana)
+        start_task(task.pk, ana)
+        with CaptureQueriesContext(connection) as queries:
+            decide_task(task.pk, ana, Decision("approved"))
+    assert len(queries) == 2, [query["sql"][:60] for query in queries]
