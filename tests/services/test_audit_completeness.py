@@ -114,6 +114,7 @@ NOT_VERBS = {
     "follow_limit",
     "apply_changes",
     "note_reason",
+    "note_type_changed",
     "recompute_open_tasks",
     "save_calendar",
     "save_policy",
