@@ -135,13 +135,15 @@ class Agreeable(int):
 def test_its_check_finds_overwrites_where_versions_are_not_compared(
     doors: Doors, make_task: NewTaskFactory, ana: Actor, sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = rhythm.lock
+    def agreeable(read: Callable[[str], HumanTask | None]) -> Callable[[str], HumanTask | None]:
+        def reads(task_id: str) -> HumanTask | None:
+            task = read(task_id)
+            if task is not None:
+                task.version = Agreeable(task.version)
+            return task
 
-    def agreeable(task_id: str) -> HumanTask | None:
-        task = lock(task_id)
-        if task is not None:
-            task.version = Agreeable(task.version)
-        return task
+        return reads
 
-    monkeypatch.setattr(rhythm, "lock", agreeable)
+    for name in ("lock", "_read"):
+        monkeypatch.setattr(rhythm, name, agreeable(getattr(rhythm, name)))
     assert len(overwrites(len(WAITING) + len(WORKED_ON), doors, make_task, ana, sam)) >= 20
