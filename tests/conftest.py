@@ -173,13 +173,18 @@ def _no_session_left_behind(django_db_setup: None, django_db_blocker: Any) -> It
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What does not use the pass's own database is tested once, in the pass on SQLite."""
-    if connections["default"].vendor != "postgresql":
-        return
-    pure = [item for item in items if not _asks_the_database(item)]
-    if pure:
-        config.hook.pytest_deselected(items=pure)
-        items[:] = [item for item in items if item not in set(pure)]
+    """Each test once, where its database does not matter, or where it is about one of them."""
+    on_postgresql = connections["default"].vendor == "postgresql"
+    elsewhere = [item for item in items if not _belongs_here(item, on_postgresql=on_postgresql)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in set(elsewhere)]
+
+
+def _belongs_here(item: pytest.Item, *, on_postgresql: bool) -> bool:
+    if not on_postgresql:
+        return item.get_closest_marker("postgresql_alone") is None
+    return _asks_the_database(item)
 
 
 def _asks_the_database(item: pytest.Item) -> bool:

@@ -6,14 +6,13 @@ makes a hundred races a thousand.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from core import clock, prepared
+from core import clock
 from tasks_app import timers
 from tasks_app.actors import Actor, system_actor
 from tasks_app.exceptions import (
@@ -282,53 +281,6 @@ def test_it_names_the_holder_who_came_first(make_task: NewTaskFactory, ana: Acto
     done, answer = all_at_once([first, second])
     assert done is None
     assert getattr(answer, "code", None) == "taken_by_another", repr(answer)
-
-
-# -- a decision takes no lock on PostgreSQL: whoever comes between is seen by the row's stamp --------------------------
-
-
-def decided_while(what: Callable[[], object], task_id: str, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> HumanTask:
-    """The task as it is stored after a decision between whose reading and writing `what` is done, once."""
-    left = [what]
-
-    def seeing(who: Actor, task: HumanTask) -> bool:
-        if left:
-            left.pop()()
-        return can_see(who, task)
-
-    monkeypatch.setattr(rhythm, "can_see", seeing)
-    decide_task(task_id, actor, Decision("approved"))
-    return HumanTask.objects.get(pk=task_id)
-
-
-def reported_twice(make_task: NewTaskFactory) -> str:
-    task_id: str = {make_task(dedup_key="same").pk for _ in range(2)}.pop()
-    return task_id
-
-
-def test_it_loses_nothing_that_came_between_reading_and_deciding(
-    make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A third report of the same fault leaves neither version nor event behind, and is counted all the same."""
-    if connection.vendor != "postgresql":
-        return  # the database is locked before it is read
-    task_id = reported_twice(make_task)
-    stored = decided_while(lambda: make_task(dedup_key="same"), task_id, ana, monkeypatch)
-    assert (stored.status, stored.occurrences) == ("completed", 3)
-    assert TaskEvent.objects.filter(task_id=task_id, type__in=OUTCOMES).count() == 1
-
-
-def test_it_would_lose_that_report_without_the_stamp(
-    make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Negative control."""
-    if connection.vendor != "postgresql":
-        return
-    monkeypatch.setattr(rhythm._Stamp, "template", "NULL::text")
-    prepared.forget()
-    task_id = reported_twice(make_task)
-    assert decided_while(lambda: make_task(dedup_key="same"), task_id, ana, monkeypatch).occurrences == 2
-    prepared.forget()
 
 
 def take_and_start(task_id: str, actor: Actor) -> None:
