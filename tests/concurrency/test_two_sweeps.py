@@ -115,10 +115,9 @@ def test_it_needs_the_lock_to_act_once(
     assert TaskEvent.objects.filter(type="task.escalated").count() == FiredStep.objects.count() == 1
 
 
+@pytest.mark.postgresql_alone
 def test_it_passes_over_what_another_sweep_holds(make_task: NewTaskFactory) -> None:
     """A sweep that died with its locks would release them; one that lives is not waited for."""
-    if connection.vendor != "postgresql":
-        return  # SQLite locks the database, not a row
     with clock.at(T):
         task = make_task(priority=4)
     held, done = threading.Event(), threading.Event()

@@ -43,9 +43,8 @@ def _sessions() -> set[int]:
         return {pid for (pid,) in cursor.fetchall()}
 
 
+@pytest.mark.postgresql_alone
 def test_it_replaces_a_connection_that_was_ended(kept: Any) -> None:
-    if connection.vendor != "postgresql":
-        return  # a file has no sessions
     first, statements = ask(kept)
     assert ask(kept)[0] == first, "it is kept"
     assert statements == 1
@@ -53,10 +52,9 @@ def test_it_replaces_a_connection_that_was_ended(kept: Any) -> None:
     assert ask(kept)[0] != first
 
 
+@pytest.mark.postgresql_alone
 def test_it_would_fail_without_the_look(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: the dead connection is in use, and only the look tells."""
-    if connection.vendor != "postgresql":
-        return
     first, _statements = ask(kept)
     monkeypatch.setattr(type(kept), "is_usable", lambda self: True)
     end_session(first)
@@ -64,9 +62,8 @@ def test_it_would_fail_without_the_look(kept: Any, monkeypatch: pytest.MonkeyPat
         ask(kept)
 
 
+@pytest.mark.postgresql_alone
 def test_it_keeps_a_connection_that_was_only_told_something(kept: Any) -> None:
-    if connection.vendor != "postgresql":
-        return
     first, _statements = ask(kept)
     with kept.cursor() as cursor:
         cursor.execute("LISTEN gossip")
@@ -75,10 +72,9 @@ def test_it_keeps_a_connection_that_was_only_told_something(kept: Any) -> None:
     assert ask(kept)[0] == first
 
 
+@pytest.mark.postgresql_alone
 def test_it_keeps_prepared_what_asks_for_it_and_nothing_else(kept: Any) -> None:
     """The driver takes no heed of a cursor that asks while the connection has no threshold, as Django leaves it."""
-    if connection.vendor != "postgresql":
-        return
     with kept.prepared_cursor() as cursor:
         cursor.execute("SELECT %s::int + 1, '100 %%', %s::text", [1, "%s"])
         assert cursor.fetchall() == [(2, "100 %", "%s")]
@@ -91,10 +87,9 @@ def test_it_keeps_prepared_what_asks_for_it_and_nothing_else(kept: Any) -> None:
         assert cursor.fetchall() == [("SELECT $1::int + 1, '100 %', $2::text",), ("SELECT $1::int + 2",)]
 
 
+@pytest.mark.postgresql_alone
 def test_it_gives_a_key_one_index(db: None) -> None:
     """Not a second one for LIKE, which Django makes for other text: the first serves it, where bytes are compared."""
-    if connection.vendor != "postgresql":
-        return
     twins = "SELECT indexdef FROM pg_indexes WHERE tablename LIKE %s AND indexdef LIKE '%%varchar_pattern_ops%%'"
     with connection.cursor() as cursor:
         cursor.execute(twins, ["tasks_app_%"])
@@ -106,9 +101,8 @@ def test_it_gives_a_key_one_index(db: None) -> None:
         assert "(task_id >= 'task'::text) AND (task_id < 'tasl'::text)" in str(cursor.fetchall())
 
 
+@pytest.mark.postgresql_alone
 def test_it_reads_moments_in_utc_to_the_microsecond(kept: Any) -> None:
-    if connection.vendor != "postgresql":
-        return
     moments = ["2026-03-29 01:30:00.000001+02", "1999-12-31 23:59:59-05"]
     with kept.cursor() as cursor:
         cursor.execute("SELECT unnest(%s::timestamptz[])", [moments])

@@ -97,9 +97,8 @@ def changed(make_task: NewTaskFactory, ana: Actor, sam: Actor) -> list[Entry]:
     return ledger.entries
 
 
+@pytest.mark.postgresql_alone
 def test_its_twins_open_alike(bot: Actor, people: Any) -> None:
-    if connection.vendor != "postgresql":
-        return  # the statement is PostgreSQL's; what it must equal is in use here
     here = Actor(user=bot.user, address="fe80::1%eth0", correlation_id="")
     entries = [*opened(bot, full_task(bot), new_task(bot)), *opened(here, new_task(bot))]
     by_statement, by_table = (
@@ -109,9 +108,8 @@ def test_its_twins_open_alike(bot: Actor, people: Any) -> None:
     assert by_statement == by_table
 
 
+@pytest.mark.postgresql_alone
 def test_its_twins_change_alike(make_task: NewTaskFactory, ana: Actor, sam: Actor) -> None:
-    if connection.vendor != "postgresql":
-        return
     entries = changed(make_task, ana, sam)
     by_statement, by_table = (
         written_by(write, entries) for write in (writing.write_by_statement, writing.write_by_table)
@@ -144,9 +142,8 @@ def test_it_stores_what_the_snapshots_say(bot: Actor, make_task: NewTaskFactory,
         assert (stored.last_event_seq, stored.last_event_hash) == (event.seq, event.hash)
 
 
+@pytest.mark.postgresql_alone
 def test_it_takes_one_round_trip_for_many(make_task: NewTaskFactory, ana: Actor, sam: Actor, bot: Actor) -> None:
-    if connection.vendor != "postgresql":
-        return
     for count in (1, 20):
         entries = opened(bot, *(new_task(bot) for _ in range(count)))
         with CaptureQueriesContext(connection) as queries:
@@ -195,10 +192,9 @@ def test_it_opens_no_task_under_policies_of_yesterday(make_task: NewTaskFactory)
     assert (later := make_task()).due_by == later.created_at + timedelta(minutes=30)
 
 
+@pytest.mark.postgresql_alone
 def test_it_would_without_the_comparison(make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control."""
-    if connection.vendor != "postgresql":
-        return  # there the policies are asked for each time
     make_task()
     save_policy(SLAPolicy(name="An hour", to_resolve_minutes=60))
     write = writing.write
@@ -206,9 +202,8 @@ def test_it_would_without_the_comparison(make_task: NewTaskFactory, monkeypatch:
     assert make_task().sla_policy_id is None
 
 
+@pytest.mark.postgresql_alone
 def test_it_opens_a_task_with_one_statement(make_task: NewTaskFactory, settings: Any) -> None:
-    if connection.vendor != "postgresql":
-        return
     settings.HITL_LOOKUP_SECONDS = 60.0
     make_task()
     with CaptureQueriesContext(connection) as queries:
@@ -217,9 +212,8 @@ def test_it_opens_a_task_with_one_statement(make_task: NewTaskFactory, settings:
     recent.forget_everything()
 
 
+@pytest.mark.postgresql_alone
 def test_it_decides_a_task_with_two_statements(make_task: NewTaskFactory, ana: Actor, settings: Any) -> None:
-    if connection.vendor != "postgresql":
-        return
     settings.HITL_LOOKUP_SECONDS = 60.0
     for task in (make_task(), make_task()):
         claim_task(task.pk, ana)
