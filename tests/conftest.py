@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import TransactionTestCase
 from playwright.sync_api import Browser, Page, sync_playwright
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from core import guards
 from tests import servers
@@ -69,6 +70,24 @@ def _is_address(host: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_are_looked_for_once() -> Iterator[None]:
+    """Once for all test clients, as in a process that serves: each client loads the middleware anew."""
+    found: dict[str, Any] = {}
+    look = WhiteNoiseMiddleware.add_files_from_finders
+
+    def remembering(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            look(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", remembering)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")
@@ -190,14 +209,6 @@ def _belongs_here(item: pytest.Item, *, on_postgresql: bool) -> bool:
 def _asks_the_database(item: pytest.Item) -> bool:
     if item.get_closest_marker("once"):
         return False
-    if item.path.relative_to(item.config.rootpath).parts[1] not in (
-        "unit",
-        "examples",
-        "architecture",
-        "faults",
-        "jobs",
-    ):
-        return True
     fixtures = getattr(item, "fixturenames", [])
     return item.get_closest_marker("django_db") is not None or not {"db", "transactional_db"}.isdisjoint(fixtures)
 
