@@ -89,6 +89,7 @@ class Stage:
     def __init__(self, targets: dict[Priority, int], calendar: BusinessCalendar | None) -> None:
         self.team_rows: dict[str, Team] = {}
         self.actors: dict[str, Actor] = {}
+        self.names: dict[int, str] = {}
         Principal.objects.get_or_create(pk=PRINCIPAL)
         if calendar is not None:
             save_calendar(calendar)
@@ -102,17 +103,22 @@ class Stage:
         self.manager = self.actor(POOL)
 
     def actor(self, name: str) -> Actor:
-        """A person who may do everything, by the log's name."""
+        """A person who may do everything, for the log's name, which may be of any length."""
         if name not in self.actors:
-            user = User.objects.create(username=f"replay-{name}", is_superuser=True)
+            user = User.objects.create(username=f"replay-{len(self.actors)}", is_superuser=True)
             self.actors[name] = Actor(user=user)
+            self.names[user.pk] = name
         return self.actors[name]
 
     def team(self, name: str) -> Team:
-        slug = f"replay-{name or POOL}"
-        if slug not in self.team_rows:
-            self.team_rows[slug] = Team.objects.create(slug=slug, name=slug)
-        return self.team_rows[slug]
+        if name not in self.team_rows:
+            slug = f"replay-{len(self.team_rows)}"
+            self.team_rows[name] = Team.objects.create(slug=slug, name=slug)
+        return self.team_rows[name]
+
+    def holder(self, task: HumanTask) -> str:
+        """Who has the task, by the log's name; empty: nobody."""
+        return self.names.get(task.assigned_to_id or 0, "") if task.status in HELD else ""
 
 
 def play(cases: Sequence[Case], targets: dict[Priority, int], calendar: BusinessCalendar | None = None) -> Report:
@@ -178,7 +184,7 @@ def _move(story: _Story, row: Row | None, stage: Stage, report: Report, swept: d
     if row.team != before.team and stage.team(row.team).pk != task.team_id:
         task = route_task(task.pk, stage.manager, team=stage.team(row.team).pk)
         report.calls += 1
-    holder = task.assigned_to.username.removeprefix("replay-") if task.status in HELD and task.assigned_to else ""
+    holder = stage.holder(task)
     if row.assignee and row.assignee != holder and not row.has_ended:
         person = stage.actor(row.assignee)
         task = assign_task(task.pk, stage.manager, assigned_to=person.user.get_username())
@@ -196,7 +202,7 @@ def _open(story: _Story, row: Row, stage: Stage, report: Report) -> HumanTask:
         task_type=KIND,
         principal_id=PRINCIPAL,
         priority=row.priority,
-        operation=row.type,
+        operation=row.type[:400],
         follows=None if story.task is None else story.task.pk,
     )
     story.task, _created = open_task(new, stage.manager)

@@ -116,11 +116,22 @@ def test_it_reads_a_log_that_names_no_more_than_cases_moments_and_states(tmp_pat
 @pytest.mark.parametrize(
     ("log", "options", "said"),
     [
-        (LOG.replace("assignment_group", "group"), [], "no column assignment_group"),
+        (LOG.replace("assignment_group", "group"), [], "no column assignment_group; the first line names number"),
+        (
+            LOG.replace("category", "number"),
+            ["--format", WHOLE.replace("category", "number")],
+            "more than one column number",
+        ),
         (f"{COLUMNS}\n", [], "no case"),
         ("", [], "no column number"),
         (f"{LOG}SIX,New,14/3/2016\n", [], "line 11 is too short"),
-        (LOG.replace("14/3/2016 08:00", "2016-03-14"), [], "SIX: '2016-03-14' is not a moment"),
+        (f"{LOG}SIX,New,14/3/2016 08:00,14/3/2016 08:10,Net,4 - Low,Desk,Lee, Kim\n", [], "line 11 has more values"),
+        (f"{LOG},New,14/3/2016 08:00,14/3/2016 08:10,Net,4 - Low,Desk,Lee\n", [], "line 11: number is empty"),
+        (LOG.replace("Kim", '"Kim', 1), [], "line 3: unexpected end of data"),
+        (LOG.replace("Kim", "K\0m", 1), [], "line 3 has a zero byte"),
+        (LOG.replace("Lab", "L" * 200_000, 1), [], "line 4: field larger"),
+        (LOG.replace("14/3/2016 08:10", "2016-03-14"), [], "line 10: sys_updated_at: '2016-03-14' is not a moment"),
+        (LOG.replace("14/3/2016 08:00", "14/3/9999 08:00"), [], "line 10: opened_at: .* of the year 9999"),
         (gzip.compress(LOG.encode())[:-20], [], "line"),
         (b"\xff\xfe", [], "utf-8"),
         (LOG, ["--targets", "1,2,3"], "four numbers"),
@@ -129,8 +140,12 @@ def test_it_reads_a_log_that_names_no_more_than_cases_moments_and_states(tmp_pat
         (LOG, ["--hours", "UTC"], "not a time of day"),
         (LOG, ["--format", 'case = "number"'], "keys"),
         (LOG, ["--format", WHOLE.replace("UTC", "Mars/Base")], "Mars/Base"),
-        (LOG, ["--format", WHOLE.replace('"urgent"', '"critical"')], "CRITICAL"),
-        (LOG, ["--format", WHOLE.replace('["Resolved", "Closed"]', '"Closed"')], "keys"),
+        (LOG, ["--format", WHOLE.replace('"urgent"', '"critical"')], "'1 - Critical' is 'critical', not one of low"),
+        (LOG, ["--format", WHOLE.replace('["Resolved", "Closed"]', '"Closed"')], "'ended' is not a list of texts"),
+        (LOG, ["--format", WHOLE.replace('["Resolved", "Closed"]', "[]")], "there is no 'ended'"),
+        (LOG, ["--format", WHOLE.replace('"number"', "5")], "'case' is not a text"),
+        (LOG, ["--format", WHOLE.replace('"%d/%m/%Y %H:%M"', "2016")], "'time_format' is not a text"),
+        (LOG, ["--limit=0"], "'0' is not a number of cases"),
         (LOG, ["--format", f'colour = "red"\n{WHOLE}'], "colour"),
     ],
 )
@@ -145,6 +160,26 @@ def test_it_says_what_is_wrong_with_a_log_or_its_description(
         options = ["--format", str(columns)]
     with pytest.raises(CommandError, match=said):
         call_command("replay", str(path), "--here", *options)
+
+
+@pytest.mark.django_db
+def test_it_tells_what_is_odd(tmp_path: Path) -> None:
+    """Newest first, each row twice, names that no column of ours is long enough for, and no state that ends."""
+    path, told = tmp_path / "log.csv", StringIO()
+    head, *rows = LOG.replace("Kim", "K" * 300).replace("2 - High", "P2").replace("Resolved", "resolved").splitlines()
+    path.write_text("\n".join([head, *reversed(rows), *rows]).replace("Closed", "closed"))
+    call_command("replay", str(path), "--here", stdout=StringIO(), stderr=told)
+    assert told.getvalue().splitlines() == [
+        "No row is in an ended state (Resolved, Closed). States are: 'New' (6), 'Active' (6), 'resolved' (4), "
+        "'closed' (2).",
+        "Priorities that are not listed count as medium: 'P2' (4).",
+        "6 rows are dated before the one above of the same case, and count as written with it. If the log is not in "
+        "order, sort it by its moments.",
+        "9 rows stand there twice.",
+    ]
+    path.write_text(LOG)
+    call_command("replay", str(path), "--here", stdout=StringIO(), stderr=(quiet := StringIO()))
+    assert not quiet.getvalue()
 
 
 def test_its_counter_is_short_and_on_its_own() -> None:

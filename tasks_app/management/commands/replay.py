@@ -1,5 +1,6 @@
 """`manage.py replay FILE --format servicenow|columns.toml [--json]`: what deadlines would have seen of a past log."""
 
+from argparse import ArgumentTypeError
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             default="",
             help="business hours, e.g. 'America/New_York 09:00-17:00', Monday to Friday; default: round the clock",
         )
-        parser.add_argument("--limit", type=int, default=None, help="the first so many cases only")
+        parser.add_argument("--limit", type=_number, default=None, help="the first so many cases only")
         parser.add_argument(
             "--here", action="store_true", help="play in the configured database, and roll everything back"
         )
@@ -45,20 +46,30 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             columns = logs.Columns.read(options["format"])
-            cases = logs.read(options["file"], columns, limit=options["limit"])
+            notes: list[str] = []
+            cases = logs.read(options["file"], columns, limit=options["limit"], notes=notes)
             targets = _targets(options["targets"])
             with nullcontext() if options["here"] else throw_away_database():
                 report = play.play(cases, targets, _calendar(options["hours"]))
         except (logs.LogError, InvalidInput) as error:
             raise CommandError(str(error)) from None
+        for note in notes:
+            self.stderr.write(note)
         if options["json"]:
             self.stdout.write(orjson.dumps(play.document(report)).decode())
             return
-        share = report.breached / len(report.verdicts) if report.verdicts else 0
+        share = 100 * report.breached / len(report.verdicts) if report.verdicts else 0
         self.stdout.write(
             f"{report.cases} cases, {report.tasks} tasks, {report.calls} calls in {report.seconds:.0f} s.\n"
-            f"Missed: {report.breached} of {len(report.verdicts)} ({share:.1%}); escalated: {report.escalations}."
+            f"Missed: {report.breached} of {len(report.verdicts)} ({share:.1f} %); escalated: {report.escalations}."
         )
+
+
+def _number(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(f"'{text}' is not a number of cases")
+    return int(text)
 
 
 def _targets(text: str) -> dict[Priority, int]:
