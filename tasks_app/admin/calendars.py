@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import holidays
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -181,9 +181,12 @@ class CalendarAdmin(PreviewedAdmin):
             return ((None, {"fields": ("name", "slug", "time_zone", "country", "subdivision", "month")}),)
         return self.fieldsets
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self._month = request.GET.get("month", "")
-        return super().changeform_view(request, *args, **kwargs)
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With the month that the address asks for."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.asked_month = request.GET.get("month", "")
+        return row
 
     @admin.display(description=gettext_lazy("Hours"))
     def hours(self, row: BusinessCalendar) -> str:
@@ -204,7 +207,7 @@ class CalendarAdmin(PreviewedAdmin):
 
     @admin.display(description=gettext_lazy("Working hours"))
     def month(self, row: BusinessCalendar) -> SafeString:
-        return render_month(row, getattr(self, "_month", ""), linked=True)
+        return render_month(row, getattr(row, "asked_month", ""), linked=True)
 
     def preview(self, form: Any, formsets: Sequence[Any]) -> Preview:
         return preview_calendar(form.instance)

@@ -134,7 +134,9 @@ def _of_closing(team: Team) -> list[str]:
     senders = Team.objects.filter(escalation_team=team, is_active=True).exclude(pk=team.pk)
     if senders:
         names = ", ".join(senders.values_list("name", flat=True))
-        said.append(_("Escalated tasks of these teams would still come to it: %(teams)s.") % {"teams": names})
+        said.append(
+            _("Escalated tasks of these teams go to the next team of the chain, or stay: %(teams)s.") % {"teams": names}
+        )
     return said
 
 

@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from core import clock
 from tasks_app import counts, hours, selectors
 from tasks_app.actors import Actor
-from tasks_app.admin.texts import span
+from tasks_app.admin.texts import percent, span
 from tasks_app.catalog_data import shown
 from tasks_app.links import queue_url
 from tasks_app.models import HourSummary, HumanTask, TaskType, TeamMembership, User
@@ -158,7 +158,7 @@ def last_day(actor: Actor, now: datetime) -> tuple[Day, dict[str, int]] | None:
 
 def _share(part: int, whole: int) -> str:
     """More than all where what was escalated had been opened the day before."""
-    return f"{round(100 * part / whole)} %" if whole else "–"
+    return percent(part / whole if whole else None)
 
 
 @dataclass(frozen=True)

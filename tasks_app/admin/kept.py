@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from tasks_app import hours
 from tasks_app.actors import Actor
+from tasks_app.admin.texts import percent
 
 PERIOD: Final = timedelta(hours=24)
 MOST: Final = 8
@@ -47,15 +48,15 @@ def promises_of(actor: Actor, now: datetime) -> Promises | None:
     operations = sorted(told["operations"], key=_most_troubled)
     return Promises(
         [
-            PolicyRow(_("by priority") if name == "default" else name, row["resolved"], _percent(row["breach_rate"]))
+            PolicyRow(_("by priority") if name == "default" else name, row["resolved"], percent(row["breach_rate"]))
             for name, row in policies[:MOST]
         ],
         [
             OperationRow(
                 " · ".join(filter(None, (row["adapter_name"], row["operation"]))) or "–",
                 row["resolved"],
-                _percent(row["failure_rate"]),
-                _percent(row["rejection_rate"]),
+                percent(row["failure_rate"]),
+                percent(row["rejection_rate"]),
             )
             for row in operations[:MOST]
         ],
@@ -65,7 +66,3 @@ def promises_of(actor: Actor, now: datetime) -> Promises | None:
 def _most_troubled(row: dict[str, Any]) -> tuple[float, int, str, str]:
     trouble = (row["failure_rate"] or 0) + (row["rejection_rate"] or 0)
     return -trouble, -row["resolved"], row["adapter_name"], row["operation"]
-
-
-def _percent(rate: float | None) -> str:
-    return "–" if rate is None else f"{round(100 * rate)} %"

@@ -35,7 +35,10 @@ class Month:
 
 
 def month_of(calendar: Calendar, first: date) -> Month:
-    """The month that begins on `first`. What a day counts is elapsed time of the shifts that begin on it."""
+    """The month that begins on `first`. What a day counts is elapsed time of the shifts that begin on it.
+
+    Where a night shift runs into the next morning's hours, that time counts once, on the day on which it began.
+    """
     zone = ZoneInfo(calendar.zone)
     rows = [
         [_day(calendar, zone, day, is_in_month=day.month == first.month) for day in week]

@@ -23,7 +23,7 @@ from core import clock
 from tasks_app import reports
 from tasks_app.admin.actors import actor_of, works_here
 from tasks_app.admin.site import page_context
-from tasks_app.admin.texts import span
+from tasks_app.admin.texts import percent, span
 from tasks_app.catalog_data import shown
 from tasks_app.models import Principal, Quarter, TaskType, Team
 from tasks_app.reports import DIMENSIONS, PERIODS, Figures, Period
@@ -148,7 +148,7 @@ def _line(name: str, figures: Figures) -> Line:
     return Line(
         name=name,
         figures=figures,
-        share="–" if share is None else f"{share:.0%}",
+        share=percent(share),
         tone="" if not share else "red" if share > 0.2 else "orange",
         assign=_times(figures, "assigned"),
         work=_times(figures, "worked"),

@@ -58,6 +58,11 @@ def span(length: timedelta, *, coarse: bool = False) -> str:
     return _("%(s)d s") % {"s": seconds}
 
 
+def percent(share: float | None) -> str:
+    """`67 %`; a dash where there is none."""
+    return "–" if share is None else f"{round(100 * share)} %"
+
+
 def ago(moment: datetime, now: datetime) -> str:
     """`2 minutes ago` in short: `2 min ago`; `just now` for the last ten seconds."""
     passed = now - moment

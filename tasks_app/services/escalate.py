@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from tasks_app import permissions, reasons
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed
-from tasks_app.models import HumanTask, TaskEvent
+from tasks_app.models import HumanTask, TaskEvent, Team
 from tasks_app.services.rhythm import Change, changing, wrong_state
 from tasks_app.services.texts import masked_reason
 from tasks_app.sla import policies
@@ -30,8 +30,18 @@ def escalate_task(task_id: str, actor: Actor, *, reason: str = "", expected_vers
 
 def escalate(change: Change, *, reason: str) -> TaskEvent:
     """Escalate a task that is locked already."""
-    team = change.task.team
-    return change.move("escalate", team=team.escalation_team or team, reason=reason)
+    return change.move("escalate", team=next_in_chain(change.task.team), reason=reason)
+
+
+def next_in_chain(team: Team) -> Team:
+    """The next team that works: those that were switched off are passed over. The same where there is none."""
+    passed, following = {team.pk}, team.escalation_team
+    while following is not None and following.pk not in passed:
+        if following.is_active:
+            return following
+        passed.add(following.pk)
+        following = following.escalation_team
+    return team
 
 
 def withdraw_task(task_id: str, actor: Actor, *, reason: str = "", expected_version: int | None = None) -> HumanTask:

@@ -171,8 +171,12 @@ class Calendar:
         return () if day in self._public else self.week[day.weekday()]
 
     def shifts_of(self, day: date) -> tuple[Span, ...]:
-        """The shifts that begin on a local day, as moments."""
-        return self._spans_of(day)
+        """The shifts that begin on a local day, as moments, without what those before still cover."""
+        reached = max(
+            (end for back in (1, 2) for _start, end in self._spans_of(day - timedelta(days=back))),
+            default=datetime.min.replace(tzinfo=UTC),
+        )
+        return tuple((max(start, reached), end) for start, end in self._spans_of(day) if end > max(start, reached))
 
     def spans(self, since: datetime) -> Iterator[Span]:
         """Business time from a moment on, in order, without overlaps, for ten years."""

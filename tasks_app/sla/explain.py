@@ -101,7 +101,8 @@ def explain(task: HumanTask, now: datetime, *, reader: ZoneInfo | None = None) -
 
 
 def _stopped_at(kind: Kind, task: HumanTask) -> datetime | None:
-    return task.first_assigned_at if kind is Kind.ASSIGN else task.completed_at
+    """A task that ended while nobody had it waits for nobody any more."""
+    return (kind is Kind.ASSIGN and task.first_assigned_at) or task.completed_at
 
 
 def _shown(target: Target, stopped: datetime | None, until: datetime) -> ClockShown:

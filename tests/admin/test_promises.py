@@ -235,6 +235,11 @@ def test_it_reads_a_month() -> None:
     assert (month.title, month.previous, month.next, len(days)) == ("March 2026", "2026-02", "2026-04", 31)
     assert (days[29].hours, days[29].total, days[29].note) == (["00:00–06:00"], "5 h", "clocks go forward")
     assert (days[2].hours, days[3].tone) == (["22:00–06:00"], "closed")
+    nights = Calendar.of(
+        "Europe/Berlin", {"mon": [["22:00", "10:00"]], "tue": [["09:00", "17:00"], ["21:00", "22:00"]]}
+    )
+    overlapping = month_of(nights, date(2026, 3, 1))  # five of each; from 09:00 to 10:00 it is one hour, not two
+    assert (overlapping.weeks[1][0].total, overlapping.weeks[1][1].total, overlapping.total) == ("12 h", "8 h", "100 h")
     april = month_of(calendar, date(2026, 4, 1))
     easter = {day.number: day for week in april.weeks for day in week if day.is_in_month}[6]
     assert (easter.note, easter.hours, easter.tone) == ("Easter Monday", [], "holiday")

@@ -145,7 +145,7 @@ def test_its_page_and_csv_are_for_leads_and_auditors(a_day: None, client_for: Cl
     for who in ("ana", "zoe"):
         assert client_for(who).get(asked).status_code == client_for(who).get(f"{asked}&format=csv").status_code == 403
     page = text_of(client_for("sam").get(asked))
-    for words in ("March 2026", "Creative review", "worked on too long", "67%"):
+    for words in ("March 2026", "Creative review", "worked on too long", "67 %"):
         assert words in page
     assert "Compliance" not in page.split("Until taken")[2]
     rows = list(csv.reader(StringIO(audrey.get(f"{asked}&format=csv").content.decode("utf-8-sig"))))

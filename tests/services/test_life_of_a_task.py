@@ -7,7 +7,7 @@ from django.db import models
 from tasks_app import events
 from tasks_app.actors import Actor
 from tasks_app.exceptions import InvalidInput, NotAllowed, StaleVersion, TakenByAnother, TaskNotFound, WrongState
-from tasks_app.models import EventOutbox, SealedDetail, TaskEvent, TaskType
+from tasks_app.models import EventOutbox, SealedDetail, TaskEvent, TaskType, Team
 from tasks_app.services import (
     Decision,
     assign_task,
@@ -112,6 +112,19 @@ def test_it_answers_stale_versions_and_wrong_states(make_task: NewTaskFactory, a
     start_task(task.pk, ana)
     with pytest.raises(WrongState):
         start_task(task.pk, ana)
+
+
+def test_it_passes_over_teams_of_the_chain_that_were_switched_off(make_task: NewTaskFactory, sam: Actor) -> None:
+    """Nobody would see the task there."""
+    first = Team.objects.get(pk="creative-review")
+    last = first.escalation_team
+    off = Team.objects.create(slug="off", name="Off", is_active=False, escalation_team=last)
+    first.escalation_team = off
+    first.save()
+    assert escalate_task(make_task().pk, sam).team == last
+    off.escalation_team = first  # round and round
+    off.save()
+    assert escalate_task(make_task().pk, sam).team == first
 
 
 def test_it_escalates_to_the_escalation_team_and_puts_it_first(make_task: NewTaskFactory, ana: Actor) -> None:

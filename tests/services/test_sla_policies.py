@@ -21,6 +21,7 @@ from tasks_app.services import (
     release_task,
     save_calendar,
     save_policy,
+    withdraw_task,
 )
 from tasks_app.services.resolve import Decision
 from tasks_app.sla.clock import Step
@@ -197,6 +198,20 @@ def test_it_explains_what_was_promised_when_a_task_ended_and_not_what_is_now(
         "Its deadline was Fri 2026-03-27 17:00 UTC: kept.",
         "By the policies as they are now it would be Fri 2026-03-27 16:10 UTC; that does not count.",
     )
+
+
+def test_it_says_of_a_task_that_ended_while_nobody_had_it_that_it_was_not_late(
+    make_task: NewTaskFactory, bot: Actor
+) -> None:
+    save_policy(SLAPolicy(name="Thirty", to_assign_minutes=30))
+    with clock.at(FRIDAY):
+        early, late = make_task(), make_task()
+    for task, minutes in ((early, 5), (late, 31)):
+        with clock.at(FRIDAY + timedelta(minutes=minutes)):
+            withdraw_task(task.pk, bot)
+    told = [explain(HumanTask.objects.get(pk=t.pk), FRIDAY + timedelta(days=1)).sentences[-1] for t in (early, late)]
+    assert told[0].endswith("5 min were used: kept.")
+    assert told[1].endswith("31 min were used: missed.")
 
 
 def test_it_follows_a_types_expiry_and_handling_time(make_task: NewTaskFactory) -> None:
