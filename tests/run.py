@@ -20,6 +20,8 @@ def main(arguments: list[str]) -> int:
     passes = [name for name in PASSES if name in arguments] or list(PASSES)
     rest = [argument for argument in arguments if argument not in PASSES]
     status = 0
+    # The suite starts some hundred processes: without files of bytecode each would compile all modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # As Ctrl-C does: unwind, so that no server of the run is left behind.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with contextlib.ExitStack() as stack:
