@@ -32,7 +32,7 @@ from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from psycopg import sql  # noqa: E402
 
 from bench import fill  # noqa: E402
-from tasks_app import chain, events, summaries  # noqa: E402
+from tasks_app import chain, events, feed, summaries  # noqa: E402
 from tasks_app.models import (  # noqa: E402
     EventOutbox,
     FeedHead,
@@ -53,6 +53,7 @@ CLASSES: Final = 40  # after this many numbers types, principals, priorities and
 CONNECTIONS: Final = 2
 BATCH: Final = 20_000
 DAYS: Final = 91
+READY_BATCHES: Final = 10  # of the feed's lines, as the hourly job writes them: farther back nobody reads here
 
 # The one number and moment of which templates are made; neither occurs in any text by chance.
 NUMBER: Final = 80_000_000
@@ -320,6 +321,7 @@ def run(first: int, count: int, *, closed: bool) -> None:
     head.save(update_fields=["last_position"])
     if not closed:
         keep_words()
+    feed.keep_ready(READY_BATCHES)
     summarise(head.last_position, count, closed=closed)
 
 

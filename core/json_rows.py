@@ -31,10 +31,10 @@ class JSONText(Func):
         pieces, parameters, before = [], [], "{"
         for name, expression in zip(self.names, self.get_source_expressions(), strict=True):
             text, values = compiler.compile(expression)
-            pieces.append(f"'{before}\"{name}\": '")
+            pieces.append(f"'{before}\"{name}\":'")
             pieces.append(_as_json(expression, text))
             parameters.extend(values)
-            before = ", "
+            before = ","
         pieces.append("'}'")
         starts = range(0, len(pieces), self.PIECES)
         calls = (f"concat({', '.join(pieces[start : start + self.PIECES])})" for start in starts)

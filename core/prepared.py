@@ -53,13 +53,13 @@ class _Compiled:
 _kept: dict[Hashable, _Compiled] = {}
 
 
-def rows(key: Hashable, query: Callable[[], QuerySet[Any, Any]], **values: Any) -> list[Row]:
+def rows(key: Hashable, query: Callable[[], QuerySet[Any, Any]], *, binary: bool = False, **values: Any) -> list[Row]:
     """The rows of `query()`, a `values_list`, with `values` in place of the placeholders of those names.
 
-    They come as the driver gives them, without Django's converters: select text and numbers.
+    They come as the driver gives them, without Django's converters: select text and numbers, and bytes with `binary`.
     """
     compiled = _compiled(key, query)
-    return [] if compiled is None else _ask(compiled, values)
+    return [] if compiled is None else _ask(compiled, values, binary=binary)
 
 
 def instances(key: Hashable, query: Callable[[], "QuerySet[M, M]"], **values: Any) -> list[M]:
@@ -108,8 +108,8 @@ def _compiled(key: Hashable, query: Callable[[], QuerySet[Any, Any]]) -> _Compil
     return compiled
 
 
-def _ask(compiled: _Compiled, values: Mapping[str, Any]) -> list[Row]:
-    with planned_once(), connection.cursor() as cursor:
+def _ask(compiled: _Compiled, values: Mapping[str, Any], *, binary: bool = False) -> list[Row]:
+    with planned_once(binary=binary), connection.cursor() as cursor:
         cursor.execute(compiled.sql, [_filled(parameter, values) for parameter in compiled.parameters])
         found: list[Row] = cursor.fetchall()
     return found

@@ -73,12 +73,7 @@ class RecentRows(Generic[K, V]):
         seconds: float = settings.HITL_LOOKUP_SECONDS
         if not seconds:
             return self._read([key]).get(key)
-        now = time.monotonic()
-        if now >= self._until:
-            used = self._used if len(self._used) < MOST_READ_TOGETHER else {}
-            used = {one: reading for one, reading in used.items() if reading > self._reading - KEPT_READINGS}
-            rows = dict(self._read({*used, key}))
-            self._rows, self._used, self._until, self._reading = rows, used, now + seconds, self._reading + 1
+        self._read_again_if_old({key}, seconds)
         self._used[key] = self._reading
         row = self._rows.get(key)
         if row is None:
@@ -86,6 +81,26 @@ class RecentRows(Generic[K, V]):
             if row is not None:
                 self._rows[key] = row
         return row
+
+    def get_many(self, keys: Collection[K]) -> dict[K, V]:
+        """The rows of these keys that exist; those not remembered are read by one query."""
+        seconds: float = settings.HITL_LOOKUP_SECONDS
+        if not seconds:
+            return dict(self._read(keys))
+        self._read_again_if_old(set(keys), seconds)
+        rows = self._rows
+        self._used.update(dict.fromkeys(keys, self._reading))
+        if new := [key for key in keys if key not in rows]:
+            rows.update(self._read(new))
+        return {key: rows[key] for key in keys if key in rows}
+
+    def _read_again_if_old(self, keys: set[K], seconds: float) -> None:
+        now = time.monotonic()
+        if now >= self._until:
+            used = self._used if len(self._used) < MOST_READ_TOGETHER else {}
+            used = {one: reading for one, reading in used.items() if reading > self._reading - KEPT_READINGS}
+            rows = dict(self._read({*used, *keys}))
+            self._rows, self._used, self._until, self._reading = rows, used, now + seconds, self._reading + 1
 
     def forget(self) -> None:
         """Read anew at the next question."""

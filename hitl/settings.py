@@ -285,6 +285,8 @@ REST_FRAMEWORK = {
 HITL_UNDO_SECONDS = env.float("HITL_UNDO_SECONDS", default=10.0)
 # How long tokens, grants and the catalogue are remembered by a process; 0: never.
 HITL_LOOKUP_SECONDS = env.float("HITL_LOOKUP_SECONDS", default=1.0)
+# Of how many of the newest events the feed's texts are held ready; 0: of none (tasks_app/feed.py). PostgreSQL only.
+HITL_FEED_READY = env.int("HITL_FEED_READY", default=100_000)
 # What a Prometheus server sends as bearer token to read /metrics; empty: switched off.
 HITL_METRICS_TOKEN = env.str("HITL_METRICS_TOKEN", default="")
 # A request that waited this many seconds for its turn is answered 503 with Retry-After; 0: never (hitl/overload.py).

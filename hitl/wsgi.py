@@ -1,6 +1,7 @@
 """The WSGI entry point, served by gunicorn."""
 
 import codecs
+import ctypes
 import io
 import os
 from collections.abc import Iterable
@@ -54,4 +55,20 @@ class _CutOff(io.RawIOBase):
         raise OSError("the connection ended before the body did")
 
 
+def _keep_freed_memory() -> None:
+    """Let glibc keep 4 MB that an answer gave back for the next one, where there is a glibc.
+
+    A page of the feed is a piece of 750 kB. Given back to the system and asked for again with every page, its memory
+    cost 160 page faults, a tenth of the page's time.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    set_option(trim_threshold, 4 << 20)
+    set_option(mmap_threshold, 2 << 20)
+
+
+_keep_freed_memory()
 application = shedding(readable)

@@ -12,7 +12,7 @@ import orjson
 from django.db import models
 
 from core.ids import EVENT_PREFIX, new_id
-from tasks_app import chain, wakeup, writing
+from tasks_app import chain, feed, wakeup, writing
 from tasks_app.actors import Actor
 from tasks_app.models import EventOutbox, FeedHead, HumanTask, TaskEvent, User
 from tasks_app.states import EventType
@@ -146,6 +146,7 @@ def assign_positions(limit: int = 500) -> int:
             output_field=models.BigIntegerField(),
         )
     )
+    feed.freeze(head.last_position + 1, head.last_position + len(waiting))
     head.last_position += len(waiting)
     head.save(update_fields=["last_position"])
     return len(waiting)

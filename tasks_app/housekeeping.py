@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from core import clock
+from tasks_app import feed
 from tasks_app.models import IdempotencyRecord, StagedDecision, TaskPresence
 
 IDEMPOTENCY_KEPT: Final = timedelta(hours=72)
@@ -19,4 +20,5 @@ def tidy_up() -> int:
         TaskPresence.objects.filter(seen_at__lt=now - PRESENCE_KEPT),
         StagedDecision.objects.filter(ended_at__lt=now - STAGED_KEPT),
     )
+    feed.keep_ready()
     return sum(rows.delete()[0] for rows in old)

@@ -27,7 +27,9 @@ class JSONRenderer(BaseRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        """`data` as JSON bytes; no data, no bytes. Datetimes must be aware."""
+        """`data` as JSON bytes; no data, no bytes. Datetimes must be aware. Bytes are JSON that is written already."""
+        if isinstance(data, bytes):
+            return data
         return b"" if data is None else dumps(data)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base, operations
+from psycopg.pq import Format
 from psycopg.types.datetime import TimestamptzLoader
 
 from core.postgresql.schema import SchemaEditor
@@ -74,19 +75,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
             params["prepare_threshold"] = PREPARED_FROM
         return params
 
-    _prepares = False
+    _prepares, _binary = False, False
 
     @contextmanager
-    def preparing(self) -> Iterator[None]:
-        """Within the block the ORM's statements are kept prepared, too: for those that run with every request."""
-        self._prepares = True
+    def preparing(self, *, binary: bool = False) -> Iterator[None]:
+        """Within the block the ORM's statements are kept prepared, too: for those that run with every request.
+
+        `binary`: their answers come in the server's own form.
+        """
+        self._prepares, self._binary = True, binary
         try:
             yield
         finally:
-            self._prepares = False
+            self._prepares, self._binary = False, False
 
     def create_cursor(self, name: str | None = None) -> Any:
-        cursor = PreparedCursor(self.connection) if self._prepares and name is None else super().create_cursor(name)
+        if not self._prepares or name is not None:
+            return self._reading_moments(super().create_cursor(name))
+        cursor = PreparedCursor(self.connection)
+        cursor.format = Format.BINARY if self._binary else Format.TEXT
         return self._reading_moments(cursor)
 
     def prepared_cursor(self) -> Any:

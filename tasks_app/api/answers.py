@@ -13,10 +13,9 @@ from django.db.models import BooleanField, Case, CharField, DateTimeField, F, Q,
 from django.db.models.functions import NullIf
 
 from core import prepared
-from core.json_rows import FrozenJSON, JSONText, MomentText, PlainText, made_by_database
+from core.json_rows import JSONText, MomentText, PlainText, made_by_database
 from tasks_app.actors import Actor
 from tasks_app.api.serializers import (
-    EVENT_COLUMNS,
     PEOPLE,
     PLAIN_COLUMNS,
     TASK_COLUMNS,
@@ -24,6 +23,7 @@ from tasks_app.api.serializers import (
     task_out,
     task_row,
 )
+from tasks_app.feed import EVENT_COLUMNS, event_line
 from tasks_app.models import HumanTask, TaskType
 from tasks_app.permissions import available_actions
 from tasks_app.selectors import visible_tasks
@@ -69,24 +69,6 @@ def task_line(now: datetime) -> JSONText:
 def _case(column: str, names: dict[int, str]) -> Case:
     whens = (When(**{column: number}, then=Value(name)) for number, name in names.items())
     return Case(*whens, output_field=CharField())
-
-
-_OUR_WORDS: Final = frozenset({"event_id", "task_id", "type", "from_status", "to_status"})
-
-
-def event_line(prefix: str = "", **more: F) -> JSONText:
-    """The answer for an event: the twin of `event_out`, and of its neighbours in `more`."""
-    columns: dict[str, Any] = {}
-    for name in EVENT_COLUMNS:
-        column: Any = F(f"{prefix}{name}")
-        if name == "at":
-            column = MomentText(column)
-        elif name in _OUR_WORDS:
-            column = PlainText(column)
-        elif name == "snapshot":
-            column = FrozenJSON(column)
-        columns[name.removesuffix("__username")] = column
-    return JSONText(**columns, **more)
 
 
 def sight(actor: Actor) -> Hashable:

@@ -1,6 +1,6 @@
 """The lists: tasks, pending tasks, a task's timeline, the feed. Slim rows by index, cursors instead of counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -13,13 +13,13 @@ from rest_framework.response import Response
 
 from core import clock, prepared
 from core.api import KeysetPagination
+from core.api.renderer import dumps
 from core.json_rows import made_by_database
-from tasks_app import selectors
+from tasks_app import feed, selectors
 from tasks_app.actors import Actor
 from tasks_app.api.answers import (
     Answer,
     event_answers,
-    event_line,
     event_rows,
     joined,
     sight,
@@ -31,7 +31,6 @@ from tasks_app.api.base import TaskView, problems
 from tasks_app.api.filters import FeedQuery, PageQuery, PendingQuery, TaskQuery
 from tasks_app.api.idempotency import idempotent, still_visible
 from tasks_app.api.serializers import (
-    EVENT_COLUMNS,
     EventOut,
     FeedEventOut,
     TaskIn,
@@ -214,27 +213,31 @@ class Feed(TaskView):
                 found = found.filter(event__task__in=HumanTask.objects.filter(visible_to(actor)))
             return found.order_by("position")
 
-        positions, page = self._page(events, after, limit)
+        positions, page = self._page(sight(actor), events, after, limit)
         more = (
             request.build_absolute_uri(f"{request.path}?after={positions[limit - 1]}&limit={limit}")
             if len(positions) > limit
             else None
         )
+        if isinstance(page, feed.Pieces):
+            return Response(b"".join([b'{"results":', *page, b',"next":', dumps(more), b',"previous":null}']))
         return Response({"results": page, "next": more, "previous": None})
 
     def _page(
-        self, events: Callable[[int], QuerySet[EventOutbox]], after: int, limit: int
-    ) -> tuple[list[int], Answer | list[Answer]]:
-        """The positions of one event more than the page holds, and the page."""
+        self, key: Hashable, events: Callable[[int], QuerySet[EventOutbox]], after: int, limit: int
+    ) -> tuple[list[int], feed.Pieces | Answer | list[Answer]]:
+        """The positions of one event more than the page holds, and the page: by its lines, else by its events."""
+        if ready := feed.page(key, events, after, limit):
+            return ready
         if made_by_database():
 
             def lines() -> QuerySet[EventOutbox, Any]:
-                line = event_line("event__", position=F("position"))
-                return events(prepared.NUMBER).annotate(line=line).values_list("position", "line")[: limit + 1]
+                told = feed.event_line("event__", position=F("position"))
+                return events(prepared.NUMBER).annotate(told=told).values_list("position", "told")[: limit + 1]
 
-            found = prepared.rows(("feed", sight(self.actor), limit), lines, number=after)
+            found = prepared.rows(("feed", key, limit, "by event"), lines, number=after)
             return [position for position, _line in found], joined([line for _position, line in found[:limit]])
-        columns = ("position", *(f"event__{name}" for name in EVENT_COLUMNS))
+        columns = ("position", *(f"event__{name}" for name in feed.EVENT_COLUMNS))
         rows = list(events(after).values(*columns)[: limit + 1])
         page: list[Answer] = [event_out(row, "event__") | {"position": row["position"]} for row in rows[:limit]]
         return [row["position"] for row in rows], page

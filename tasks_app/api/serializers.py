@@ -8,6 +8,7 @@ import orjson
 from rest_framework import serializers
 
 from core.api import MomentField, StrictSerializer
+from tasks_app.feed import EVENT_COLUMNS
 from tasks_app.models import HumanTask, TaskEvent
 from tasks_app.states import DECISIONS, Priority, Resolution, Status
 
@@ -333,12 +334,6 @@ def task_out(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "is_overdue": is_open and row["due_by"] is not None and row["due_by"] < now,
     }
     return answer
-
-
-EVENT_COLUMNS: Final = (
-    *("event_id", "task_id", "seq", "type", "actor__username", "on_behalf_of__username"),
-    *("reason", "at", "from_status", "to_status", "snapshot"),
-)
 
 
 def event_row(event: TaskEvent) -> dict[str, Any]:

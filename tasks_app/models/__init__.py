@@ -3,7 +3,7 @@
 from tasks_app.models.access import AdapterToken, Scope
 from tasks_app.models.catalog import Principal, TaskType, Team, TeamMembership
 from tasks_app.models.checkpoint import Checkpoint
-from tasks_app.models.event import EventOutbox, FeedHead, TaskEvent
+from tasks_app.models.event import EventOutbox, FeedHead, FeedLine, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
 from tasks_app.models.people import User
 from tasks_app.models.presence import TaskPresence
@@ -22,6 +22,7 @@ __all__ = [
     "Checkpoint",
     "EventOutbox",
     "FeedHead",
+    "FeedLine",
     "FiredStep",
     "HourSummary",
     "HumanTask",

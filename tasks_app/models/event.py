@@ -92,6 +92,51 @@ class EventOutbox(models.Model):
         return f"{self.event_id} at {self.position}"
 
 
+class FeedLine(models.Model):
+    """What the feed shows of one of the newest events, as bytes that are ready to be sent (tasks_app/feed.py).
+
+    Written once, with the event's position, and dropped when the event is no longer among the newest. A text can always
+    be written again: the trail does not rest on it, and `audit_verify` compares it. PostgreSQL only.
+    """
+
+    place = models.OneToOneField(
+        EventOutbox,
+        verbose_name=_("position"),
+        on_delete=models.DO_NOTHING,
+        to_field="position",
+        db_column="position",
+        db_constraint=False,
+        primary_key=True,
+        related_name="line",
+    )
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("who"),
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
+        db_index=False,
+    )
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("on behalf of"),
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+        db_index=False,
+    )
+    # The answer of the feed without its first brace and the names of people.
+    text = models.BinaryField(_("text"))
+
+    class Meta:
+        verbose_name = _("line of the feed")
+        verbose_name_plural = _("lines of the feed")
+
+    def __str__(self) -> str:
+        return f"line {self.pk}"
+
+
 class FeedHead(models.Model):
     """One row: the last position given. Its row lock makes positions gapless on both databases."""
 

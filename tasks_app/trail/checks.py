@@ -3,7 +3,7 @@
 For each attack a test says which of them see it, and shows that nothing does once these are taken away.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -172,6 +172,12 @@ def against(other: Sent, ours: Mapping[int, Sent], keys: dict[str, str], source:
         yield Finding("against", what, checkpoint=other["number"])
     elif mine["digest"] != other["digest"]:
         yield Finding("against", f"it is not the one that was kept ({source})", checkpoint=other["number"])
+
+
+def lines(altered: Iterable[int]) -> Iterator[Finding]:
+    """The texts that the feed holds ready say what the events say."""
+    for position in altered:
+        yield Finding("lines", "the feed shows another text than the event's", position=position)
 
 
 def guards(missing: Sequence[str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from core import guards
+from tasks_app import feed
 from tasks_app.models import Checkpoint, EventOutbox, FeedHead, HumanTask, TaskEvent
 from tasks_app.trail import checks
 from tasks_app.trail.checkpoints import Sent, latest, sent, trusted_keys
@@ -146,12 +147,13 @@ def _rows(task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _whole(report: Report) -> None:
-    """What a pass over the events cannot meet: tasks and audit entries without any event."""
+    """What a pass over the events cannot meet: tasks and audit entries without any event, and what the feed shows."""
     eventless = HumanTask.objects.filter(~Exists(TaskEvent.objects.filter(task_id=OuterRef("pk"))))
     for pk in eventless.order_by("pk").values_list("pk", flat=True):
         report.add(checks.eventless(pk))
     for entry in stray_entries():
         report.add(checks.stray(entry))
+    report.add(checks.lines(feed.altered()))
 
 
 def _checkpoints(report: Report, leaves: bytearray, task_id: str, *, only_last: bool) -> dict[int, Sent]:

@@ -293,8 +293,11 @@ def test_it_replays_the_first_answer_to_the_same_key(api: ClientFactory) -> None
     problem(bot.post(TASKS, body, headers={"Idempotency-Key": "a b"}), 400, "invalid")
 
 
-@pytest.mark.parametrize("path", [TASKS, f"{TASKS}pending/", "/api/v1/events/"])
-def test_its_lists_cost_the_same_number_of_queries_at_any_size(api: ClientFactory, opened: Opened, path: str) -> None:
+@pytest.mark.parametrize(("path", "most"), [(TASKS, 8), (f"{TASKS}pending/", 8), ("/api/v1/events/", 10)])
+def test_its_lists_cost_the_same_number_of_queries_at_any_size(
+    path: str, most: int, api: ClientFactory, opened: Opened
+) -> None:
+    """Two of the feed's, its first line and the names of people, are remembered for a second in real life."""
     counts = []
     clients = {who: api(who) for who in ("bot", "ana")}
     for size in (2, 12):
@@ -308,7 +311,7 @@ def test_its_lists_cost_the_same_number_of_queries_at_any_size(api: ClientFactor
                 assert client.get(path).status_code == 200
             counts.append(len(queries))
     assert counts[:2] == counts[2:]
-    assert max(counts) <= 8
+    assert max(counts) <= most
 
 
 @pytest.mark.parametrize("due_by", ["2026-03-02T12:00:00", "2026-03-02 12:00"])

@@ -27,6 +27,7 @@ HERE = [pytest.param(attack, id=attack.name) for attack in ATTACKS if attack.ven
 @pytest.fixture(autouse=True)
 def _own_home(settings: Any, tmp_path: Path) -> None:
     settings.HITL_HOME = tmp_path
+    settings.HITL_FEED_READY = 0  # no second copy of the events, which would show most attacks, too
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from core.json_rows import made_by_database
 from tasks_app import counts, selectors
 from tasks_app.actors import Actor
 from tasks_app.api.answers import event_answers, event_rows, sight, task_answers, task_detail, task_rows
-from tasks_app.api.serializers import EVENT_COLUMNS, TASK_COLUMNS, event_out, task_out, task_row
+from tasks_app.api.serializers import TASK_COLUMNS, event_out, task_out, task_row
+from tasks_app.feed import EVENT_COLUMNS
 from tasks_app.models import HumanTask, TaskEvent, TaskType, User
 from tasks_app.permissions import available_actions
 from tasks_app.services import (
