@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db.models import Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 
+from tasks_app import summaries
 from tasks_app.models import HourSummary, SummaryHead
 from tasks_app.sla.clock import Kind
-from tasks_app.summaries import BOUNDS
 
 T = TypeVar("T")
 
@@ -64,18 +64,13 @@ class Times:
         counted = sum(self.buckets)
         return self.seconds / counted if counted else None
 
-    def percentile(self, share: float) -> float | None:
-        """The middle of the bucket in which that share is reached."""
-        wanted, seen = share * sum(self.buckets), 0
-        if not wanted:
-            return None
-        for place, number in enumerate(self.buckets):
-            seen += number
-            if seen >= wanted:
-                upper = BOUNDS[min(place, len(BOUNDS) - 1)]
-                lower = BOUNDS[place - 1] if place else 0.0
-                return (lower + upper) / 2
-        return BOUNDS[-1]
+    @property
+    def median(self) -> float | None:
+        return summaries.median(list(enumerate(self.buckets)))
+
+    @property
+    def p90(self) -> float | None:
+        return summaries.p90(list(enumerate(self.buckets)))
 
 
 def times_by(hours: "QuerySet[HourSummary]", *names: str) -> dict[tuple[Any, ...], Times]:
@@ -204,7 +199,7 @@ def _by_hour(past: "QuerySet[HourSummary]") -> list[dict[str, Any]]:
 
 
 def _told(times: Times) -> dict[str, float | None]:
-    figures = {"mean": times.mean, "median": times.percentile(0.5), "p90": times.percentile(0.9)}
+    figures = {"mean": times.mean, "median": times.median, "p90": times.p90}
     return {name: None if value is None else round(value, 1) for name, value in figures.items()}
 
 

@@ -71,17 +71,40 @@ class Durations:
     def mean(self) -> float | None:
         return self.seconds / self.number if self.buckets else None
 
-    def percentile(self, share: float) -> float | None:
-        """The middle of the bucket in which that share is reached."""
-        if not self.buckets:
-            return None
-        wanted, seen = share * self.number, 0
-        for place in sorted(self.buckets):
-            seen += self.buckets[place]
-            if seen >= wanted:
-                break
-        upper = BOUNDS[min(place, len(BOUNDS) - 1)]
-        return (upper + (BOUNDS[place - 1] if place else 0.0)) / 2
+    @property
+    def median(self) -> float | None:
+        return median(sorted(self.buckets.items()))
+
+    @property
+    def p90(self) -> float | None:
+        return p90(sorted(self.buckets.items()))
+
+
+# -- of numbers by bucket, in order: each value is told as the middle of its bucket ------------------------------------
+
+Buckets = Sequence[tuple[int, int]]
+
+
+def median(buckets: Buckets) -> float | None:
+    """The value in the middle; of an even number, what lies between the two."""
+    number = sum(counted for _place, counted in buckets)
+    return (_value(buckets, (number + 1) // 2) + _value(buckets, number // 2 + 1)) / 2 if number else None
+
+
+def p90(buckets: Buckets) -> float | None:
+    """What nine of ten stay under."""
+    number = sum(counted for _place, counted in buckets)
+    return _value(buckets, -(-9 * number // 10)) if number else None
+
+
+def _value(buckets: Buckets, rank: int) -> float:
+    """The value at that place, counted from 1 by size."""
+    seen = 0
+    for place, counted in buckets:  # noqa: B007  (it is asked for afterwards)
+        seen += counted
+        if seen >= rank:
+            break
+    return (BOUNDS[min(place, len(BOUNDS) - 1)] + (BOUNDS[place - 1] if place else 0.0)) / 2
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,13 @@ class CalendarForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
                 own_dates=row.own_dates,
             )
         except CalendarError as error:
-            raise forms.ValidationError(_said(str(error), values["country"])) from None
+            at = "dates" if error.field == "own_dates" else error.field
+            said = error.reason if error.day in WEEKDAYS else str(error)
+            self.add_error(
+                error.day if error.day in WEEKDAYS else at if at in self.fields else None,
+                _said(said, values["country"]),
+            )
+            return values
         if not row.weekly_hours:
             raise forms.ValidationError(_("Give hours for at least one day of the week."))
         return values

@@ -185,7 +185,7 @@ def _sum_day(first: datetime, whole: Q) -> _DaySum:
         by_person[task_type, person] += number
         missed += late
     times = hours.times_by(decisions, "what").get(("decided",))
-    median = None if times is None else times.percentile(0.5)
+    median = None if times is None else times.median
     return _DaySum(by_hour, by_person, escalated, by_person.total(), missed, median)
 
 

@@ -1,6 +1,7 @@
 """Deadline policies in the console: what would change is shown before it is saved, and told in the tasks' timelines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from tasks_app.catalog_data import shown
 from tasks_app.exceptions import InvalidInput
 from tasks_app.models import HumanTask, SLAPolicy, SLAStep
 from tasks_app.services import StepSpec
-from tasks_app.services.policies import check_channel, check_reach
+from tasks_app.services.policies import check_channel, check_reach, check_team
 from tasks_app.sla import policies
 from tasks_app.sla.explain import duration
 from tasks_app.sla.preview import Preview, preview_policy
@@ -124,16 +125,28 @@ class StepFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # not generic a
         super().clean()
         for form in self.forms:
             values = getattr(form, "cleaned_data", {})
-            if form.has_changed() and values.get("action") == SLAStep.Action.NOTIFY and values.get("channel"):
-                try:
+            if not form.has_changed() or values.get("DELETE"):
+                continue
+            if values.get("action") == SLAStep.Action.NOTIFY and values.get("channel"):
+                with _said_at(form, "channel"):
                     check_channel(values["channel"])
-                except InvalidInput as error:
-                    form.add_error("channel", error.message)
+            if values.get("team"):
+                with _said_at(form, "team"):
+                    check_team(values["team"].pk)
 
     def specs(self) -> list[StepSpec]:
         kept = [form for form in self.forms if form.has_changed() or form.instance.pk]
         kept = [form for form in kept if not form.cleaned_data.get("DELETE")]
         return [_spec(form) for form in kept]
+
+
+@contextmanager
+def _said_at(form: Any, field: str) -> Iterator[None]:
+    """What the service refuses, as an error of this field."""
+    try:
+        yield
+    except InvalidInput as error:
+        form.add_error(field, error.message)
 
 
 def _spec(form: Any) -> StepSpec:

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from io import StringIO
@@ -29,6 +30,7 @@ from tasks_app.models import Principal, Quarter, TaskType, Team
 from tasks_app.reports import DIMENSIONS, PERIODS, Figures, Period
 from tasks_app.summaries import Durations
 
+FIRST_YEAR, LAST_YEAR = 1971, 2200
 NAMES = {
     "day": gettext_lazy("Day"),
     "week": gettext_lazy("Week"),
@@ -71,10 +73,15 @@ def reads_reports(request: HttpRequest) -> bool:
 
 
 def report_page(request: HttpRequest) -> HttpResponse:
-    """The page; with `format=csv` the same as a table to take away."""
+    """The page; with `format=csv` the same as a table to take away.
+
+    Where the address makes no sense, the page says so above what it shows instead; a table could not, and is refused.
+    """
     if not reads_reports(request):
         raise PermissionDenied
-    period, by = _asked(request)
+    period, by, wrong = _asked(request)
+    if request.GET.get("format") == "csv" and wrong:
+        return HttpResponse("\n".join(wrong), status=400, content_type="text/plain; charset=utf-8")
     found = reports.report(actor_of(request), period, by)
     if request.GET.get("format") == "csv":
         return _csv(found)
@@ -86,6 +93,7 @@ def report_page(request: HttpRequest) -> HttpResponse:
             "title": _("Reports"),
             "period": period,
             "by": by,
+            "wrong": wrong,
             "kinds": [(kind, NAMES[kind]) for kind in PERIODS],
             "dimensions": DIMENSIONS.items(),
             "before_url": _url(period, by, period.beside(-1)),
@@ -99,23 +107,39 @@ def report_page(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _asked(request: HttpRequest) -> tuple[Period, str]:
-    """What the address asks for; anything that makes no sense is this week, by type."""
-    zone = ZoneInfo(timezone.get_current_timezone_name())
+def _asked(request: HttpRequest) -> tuple[Period, str, list[str]]:
+    """What the address asks for, with what makes no sense of it: instead of that it is this week, today, by type."""
+    zone, wrong = ZoneInfo(timezone.get_current_timezone_name()), list[str]()
     today = clock.now().astimezone(zone).date()
-    kind = request.GET.get("period", "week")
-    by = request.GET.get("by", "task_type")
-    day, last = _date(request.GET.get("date", ""), today), _date(request.GET.get("to", ""), today)
-    period = reports.period_of(kind if kind in PERIODS else "week", day, zone, last=last)
-    return period, by if by in DIMENSIONS else "task_type"
 
-
-def _date(text: str, fallback: date) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
+    def one_of(name: str, known: Collection[str], fallback: str) -> str:
+        text = request.GET.get(name) or fallback
+        if text in known:
+            return text
+        said = _("%(name)s: there is no “%(text)s”; give one of %(known)s.")
+        wrong.append(said % {"name": name, "text": text[:50], "known": ", ".join(filter(None, known))})
         return fallback
-    return found if 1971 <= found.year <= 2200 else fallback
+
+    def day_of(name: str) -> date:
+        text = request.GET.get(name) or today.isoformat()
+        try:
+            found = date.fromisoformat(text)
+        except ValueError:
+            said = _("%(name)s: “%(text)s” is no date like 2026-03-31.")
+        else:
+            if FIRST_YEAR <= found.year <= LAST_YEAR:
+                return found
+            said = _("%(name)s: “%(text)s” is too far away.")
+        wrong.append(said % {"name": name, "text": text[:50]})
+        return today
+
+    kind, by = one_of("period", PERIODS, "week"), one_of("by", DIMENSIONS, "task_type")
+    one_of("format", ("", "csv"), "")
+    day, last = day_of("date"), day_of("to")
+    period = reports.period_of(kind, day, zone, last=last)
+    if kind == "custom" and request.GET.get("to") and not wrong and period.last != last:
+        wrong.append(_("to: it is before the first day.") if last < day else _("to: a report is of a year at most."))
+    return period, by, wrong
 
 
 def _url(period: Period, by: str, day: date) -> str:

@@ -45,7 +45,7 @@ def save_calendar(calendar: BusinessCalendar) -> BusinessCalendar:
     try:
         arithmetic = policies.calendar_of(calendar)
     except CalendarError as error:
-        raise InvalidInput("weekly_hours", str(error)) from None
+        raise InvalidInput(error.field, str(error)) from None
     except (AttributeError, TypeError, ValueError):
         raise InvalidInput("weekly_hours", _("give the hours as described.")) from None
     if not any(arithmetic.week):
@@ -103,7 +103,7 @@ def _replace_steps(policy: SLAPolicy, specs: Sequence[StepSpec]) -> None:
             offset_minutes=spec.offset_minutes,
             action=spec.action,
             channel=spec.channel,
-            team=Team.objects.filter(pk=spec.team).first() if spec.team else None,
+            team=check_team(spec.team) if spec.team else None,
         )
         if old is not None:
             step.key, step.version = old.key, old.version + 1
@@ -114,6 +114,14 @@ def _replace_steps(policy: SLAPolicy, specs: Sequence[StepSpec]) -> None:
         step.save()
     for left_out in current.values():
         _retire(left_out)
+
+
+def check_team(slug: str) -> Team:
+    """Raise InvalidInput where no team of this slug works: the step would do nothing."""
+    team = Team.objects.filter(pk=slug, is_active=True).first()
+    if team is None:
+        raise InvalidInput("steps", _("There is no active team '%(team)s'.") % {"team": slug})
+    return team
 
 
 def check_channel(slug: str) -> None:

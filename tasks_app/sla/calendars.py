@@ -30,7 +30,12 @@ Span = tuple[datetime, datetime]
 
 
 class CalendarError(ValueError):
-    """The hours or dates of a calendar cannot be read; the message says what would be right."""
+    """The hours or dates of a calendar cannot be read; the message says what would be right, `field` where, and `day`
+    of which day, if it is of one."""
+
+    def __init__(self, reason: str, field: str = "weekly_hours", day: str = "") -> None:
+        super().__init__(f"{day}: {reason}" if day else reason)
+        self.reason, self.field, self.day = reason, field, day
 
 
 class NeverReached(ValueError):
@@ -102,14 +107,14 @@ class Calendar:
         try:
             ZoneInfo(zone)
         except (ValueError, OSError, KeyError):
-            raise CalendarError(f"'{zone}' is not a time zone; give one like Europe/Berlin") from None
+            raise CalendarError(f"'{zone}' is not a time zone; give one like Europe/Berlin", "time_zone") from None
         _check_region(country, subdivision)
         return cls(
             zone,
-            tuple(_ranges(week.get(day, ())) for day in WEEKDAYS),
+            tuple(_ranges(week.get(day, ()), "weekly_hours", day) for day in WEEKDAYS),
             country,
             subdivision,
-            {_day(text): _ranges(ranges) for text, ranges in (own_dates or {}).items()},
+            {_day(text): _ranges(ranges, "own_dates", text) for text, ranges in (own_dates or {}).items()},
         )
 
     # -- questions
@@ -228,15 +233,17 @@ class Calendar:
 def _check_region(country: str, subdivision: str) -> None:
     if not country:
         if subdivision:
-            raise CalendarError("a region needs its country")
+            raise CalendarError("a region needs its country", "subdivision")
         return
+    known = country in holidays.list_supported_countries(include_aliases=True)
     try:
-        holidays.country_holidays(country, subdiv=subdivision or None)
+        if known:
+            holidays.country_holidays(country, subdiv=subdivision or None)
+            return
     except NotImplementedError:
-        place = f"{country}-{subdivision}" if subdivision else country
-        raise CalendarError(
-            f"there are no holidays for '{place}'; give a country like DE and a region like BY"
-        ) from None
+        pass
+    place, field = (f"{country}-{subdivision}", "subdivision") if known else (country, "country")
+    raise CalendarError(f"there are no holidays for '{place}'; give a country like DE and a region like BY", field)
 
 
 def _day(text: str) -> date:
@@ -245,11 +252,18 @@ def _day(text: str) -> date:
     except (TypeError, ValueError):
         found = None
     if found is None or f"{found}" != text:  # 20261224 would name the same day a second time
-        raise CalendarError(f"'{text}' is not a date; give one like 2026-12-24")
+        raise CalendarError(f"'{text}' is not a date; give one like 2026-12-24", "own_dates")
     return found
 
 
-def _ranges(ranges: Sequence[Sequence[str]]) -> tuple[Hours, ...]:
+def _ranges(ranges: Sequence[Sequence[str]], field: str, day: str) -> tuple[Hours, ...]:
+    try:
+        return _parsed(ranges)
+    except CalendarError as error:
+        raise CalendarError(error.reason, field, day) from None
+
+
+def _parsed(ranges: Sequence[Sequence[str]]) -> tuple[Hours, ...]:
     if isinstance(ranges, str) or not all(not isinstance(pair, str) and len(pair) == 2 for pair in ranges):
         raise CalendarError('give the hours of a day as pairs of times, like [["09:00", "12:30"], ["13:30", "18:00"]]')
     found = sorted(Hours.parse(*pair) for pair in ranges)

@@ -1,6 +1,7 @@
 """Policies: the most specific wins, deadlines by calendar, changes told in the timeline, the preview."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -256,6 +257,8 @@ def test_it_keeps_versions_of_edited_steps() -> None:
         ([StepSpec("warn")], "steps"),
         ([StepSpec("warn", at_percent=50, offset_minutes=-5)], "steps"),
         ([StepSpec("shout", at_percent=50)], "action"),
+        ([StepSpec("notify", at_percent=50, channel="nowhere")], "steps"),
+        ([StepSpec("route", at_percent=50, team="nobody")], "steps"),
     ],
 )
 @pytest.mark.django_db
@@ -301,6 +304,25 @@ def test_it_refuses_two_policies_for_the_same_tasks_and_calendars_that_never_ope
         save_calendar(BusinessCalendar(slug="never", name="Never"))
     with pytest.raises(InvalidInput, match="not a time zone"):
         save_calendar(BusinessCalendar(slug="x", name="X", time_zone="Mars/Base", weekly_hours=OFFICE))
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"time_zone": "../etc"}, "time_zone", "not a time zone"),
+        ({"country": "HolidayBase"}, "country", "no holidays for 'HolidayBase'"),
+        ({"country": "DE", "subdivision": "ZZ"}, "subdivision", "no holidays for 'DE-ZZ'"),
+        ({"subdivision": "BY"}, "subdivision", "needs its country"),
+        ({"own_dates": {"2026-02-30": []}}, "own_dates", "not a date"),
+        ({"own_dates": {"2026-02-03": [["10:00", "10:00"]]}}, "own_dates", "2026-02-03: .* is empty"),
+        ({"weekly_hours": {"tue": [["09:00", "12:00"], ["11:00", "13:00"]]}}, "weekly_hours", "tue: .* overlap"),
+    ],
+)
+@pytest.mark.django_db
+def test_it_names_the_field_of_a_calendar_that_is_wrong(fields: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as refused:
+        save_calendar(BusinessCalendar(**{"slug": "x", "name": "X", "weekly_hours": OFFICE, **fields}))
+    assert refused.value.field == field
 
 
 def test_it_forgets_policies_of_a_transaction_that_was_rolled_back(make_task: NewTaskFactory) -> None:
