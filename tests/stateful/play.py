@@ -153,12 +153,16 @@ class Play:
         self._note_return(pk, before, by=actor.user.pk)
 
     def claim_next(self, who: str) -> None:
-        outcome = self._try(lambda: services.claim_next_task(self.actors[who]))
+        before, actor = dict(self.rows), self.actors[who]
+        outcome = self._try(lambda: services.claim_next_task(actor))
         events = self.watch.look()
         if isinstance(outcome, TaskError):
             self._refused(events)
-        elif events != (outcome is not None):
+            return
+        if events != (outcome is not None):
             self.watch.blame("I6", f"claim-next left {events} events")
+        if outcome is not None:  # whoever lost it and takes it anew holds it with open eyes
+            self._note_return(outcome.pk, before[outcome.pk], by=actor.user.pk)
 
     def old_holder_decides(self) -> None:
         """Whoever lost a task to the queue decides it as if nothing had happened."""
