@@ -10,16 +10,14 @@ from tasks_app.exceptions import InvalidInput, TakenBack, TakenByAnother
 from tasks_app.models import HumanTask, Team, User
 from tasks_app.models.task import TaskQuerySet
 from tasks_app.services.people import entitled_person
-from tasks_app.services.rhythm import Change, changing, lock, written_at_the_end
+from tasks_app.services.rhythm import Change, changed, changing, lock, written_at_the_end
 from tasks_app.services.texts import masked_reason
 from tasks_app.states import HELD, TRANSITIONS
 
 
 def claim_task(task_id: str, actor: Actor, *, expected_version: int | None = None) -> HumanTask:
     """Take a waiting task. On a task that somebody else holds: TakenByAnother, naming the holder."""
-    with changing(task_id, actor, expected_version=expected_version) as change:
-        _claim(change)
-    return change.task
+    return changed(task_id, actor, _claim, expected_version=expected_version)
 
 
 def _claim(change: Change) -> None:
@@ -80,14 +78,16 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
 
 def start_task(task_id: str, actor: Actor, *, expected_version: int | None = None) -> HumanTask:
     """Begin to work on a task that one holds."""
-    with changing(task_id, actor, expected_version=expected_version) as change:
+
+    def start(change: Change) -> None:
         refuse_if_taken(change.task, actor)
         if change.task.status in HELD:
             change.permit(
                 permissions.can_start(actor, change.task), _("Only the person who holds this task may start it.")
             )
         change.move("start")
-    return change.task
+
+    return changed(task_id, actor, start, expected_version=expected_version)
 
 
 def assign_task(
@@ -105,13 +105,15 @@ def assign_task(
 
 def release_task(task_id: str, actor: Actor, *, reason: str = "", expected_version: int | None = None) -> HumanTask:
     """Give the task back to the queue: its holder, a lead, or a timer."""
-    with changing(task_id, actor, expected_version=expected_version) as change:
+
+    def release(change: Change) -> None:
         if change.task.status in HELD:
             change.permit(
                 permissions.can_release(actor, change.task), _("Only its holder or a lead may release this task.")
             )
         change.move("release", reason=masked_reason(change, reason))
-    return change.task
+
+    return changed(task_id, actor, release, expected_version=expected_version)
 
 
 def route_task(

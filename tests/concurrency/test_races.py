@@ -19,7 +19,6 @@ from tasks_app.exceptions import (
     Conflict,
     StaleVersion,
     TakenBack,
-    TakenByAnother,
     TaskError,
     TaskNotFound,
     WrongState,
@@ -125,26 +124,28 @@ def test_it_would_hand_out_doubles_by_read_then_save(make_task: NewTaskFactory, 
 
 
 def test_it_would_break_without_its_lock(
-    make_task: NewTaskFactory, ana: Actor, sam: Actor, monkeypatch: pytest.MonkeyPatch
+    make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Negative control: without the lock no loser learns who won. He crashes on the trail's own uniqueness; on
-    PostgreSQL the statement finds that the task is no longer as it was read."""
+    """Negative control: without the lock who ends a task a second time does not learn that it is ended. He crashes on
+    the trail's own uniqueness; on PostgreSQL the statement finds that the task is no longer as it was read."""
     task_id = make_task().pk
+    take_and_start(task_id, ana)
     with without_locks(monkeypatch):
         monkeypatch.setattr(rhythm, "can_see", Meeting().after(can_see))
-        outcomes = all_at_once([lambda: claim_task(task_id, ana), lambda: claim_task(task_id, sam)])
+        outcomes = all_at_once([lambda: resolve_task(task_id, ana, Decision("approved"))] * 2)
     assert crashes(outcomes) or any(isinstance(outcome, Conflict) for outcome in outcomes)
-    assert not any(isinstance(outcome, TakenByAnother) for outcome in outcomes)
+    assert not any(isinstance(outcome, WrongState) for outcome in outcomes)
 
 
 def test_it_answers_the_loser_when_it_meets_the_winner_in_the_middle(
-    make_task: NewTaskFactory, ana: Actor, sam: Actor, monkeypatch: pytest.MonkeyPatch
+    make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same meeting as in the control, with the lock in place."""
     task_id = make_task().pk
+    take_and_start(task_id, ana)
     monkeypatch.setattr(rhythm, "can_see", Meeting().after(can_see))
-    outcomes = all_at_once([lambda: claim_task(task_id, ana), lambda: claim_task(task_id, sam)])
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["HumanTask", "TakenByAnother"]
+    outcomes = all_at_once([lambda: resolve_task(task_id, ana, Decision("approved"))] * 2)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["HumanTask", "WrongState"]
 
 
 # -- the timer against people -----------------------------------------------------------------------------------------
@@ -255,11 +256,11 @@ def test_it_answers_a_conflict_where_the_task_changed_teams_meanwhile(
             changed.set()
             _wait_until_somebody_waits()
 
-    def starter() -> Any:
+    def ender() -> Any:
         changed.wait(30)
-        return start_task(task_id, sam)
+        return resolve_task(task_id, sam, Decision("approved"))
 
-    moved, answer = all_at_once([mover, starter])
+    moved, answer = all_at_once([mover, ender])
     assert moved is None
     assert isinstance(answer, WrongState), repr(answer)
     assert answer.extra["current_version"] == 3
