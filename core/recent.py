@@ -1,14 +1,19 @@
-"""Copies of what is read with every request and changes rarely, kept for a second or so in the process's memory.
+"""Copies of what is read with every request and changes rarely, kept in the process's memory.
 
-`HITL_LOOKUP_SECONDS` says how long (0: never): a revoked token, a changed team or task type acts within that time in
-every process. Nothing that belongs to one task is kept here.
+They hold as long as the revision of the configuration does (core/revised.py), for which a process asks once in
+`HITL_LOOKUP_SECONDS` (0: nothing is kept): a revoked token, a changed team or task type acts within that time in every
+process. Nothing that belongs to one task is kept here.
 """
 
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from django.conf import settings
+from django.db import connection
+
+from core import revised
 
 _everything: Final[list["Recent[Any, Any] | RecentRows[Any, Any]"]] = []
 
@@ -19,17 +24,47 @@ MOST_KEPT: Final = 10_000
 MOST_READ_TOGETHER: Final = 1_000
 # A row that nobody asked for in so many readings is read no more.
 KEPT_READINGS: Final = 10
+# Whatever the revision says, nothing is kept for longer: whoever takes the triggers away gains no more than that.
+LONGEST: Final = 60.0
+
+
+class _Revision:
+    """The revision, at most `HITL_LOOKUP_SECONDS` old; empty where it is not known."""
+
+    def __init__(self) -> None:
+        self._known = (0.0, "")
+
+    def at(self, now: float, seconds: float) -> str:
+        until, token = self._known
+        if now >= until:
+            found = revised.token()
+            # A transaction sees its own change, which nobody else does and which may be taken back: then all count as
+            # not knowing. (A thread that read what was before would otherwise keep it under the token of after.)
+            token = found if found == token or not connection.in_atomic_block else ""
+            self._known = (now + seconds, token)
+        return token
+
+    def forget(self) -> None:
+        self._known = (0.0, "")
+
+
+_revision: Final = _Revision()
+
+
+def _until(begun: float, seconds: float, revision: str) -> float:
+    """How long holds what was read from `begun` on: in a transaction one sees what is not committed."""
+    return begun + (LONGEST if revision and not connection.in_atomic_block else seconds)
 
 
 class Recent(Generic[K, V]):
-    """`read(key)`, remembered for `HITL_LOOKUP_SECONDS`. Values are shared between threads: treat them as frozen.
+    """`read(key)`, remembered. Values are shared between threads: treat them as frozen.
 
-    None is not remembered, so that what has just come into being is found at once.
+    None is not remembered, so that what has just come into being is found at once. `read` asks watched tables alone.
     """
 
     def __init__(self, read: Callable[..., V]) -> None:
         self._read = read
-        self._kept: dict[K, tuple[float, V]] = {}
+        self._kept: dict[K, tuple[float, str, V]] = {}
         _everything.append(self)
 
     def get(self, key: K, *arguments: Any) -> V:
@@ -38,14 +73,15 @@ class Recent(Generic[K, V]):
         if not seconds:
             return self._read(key, *arguments)
         now = time.monotonic()
+        revision = _revision.at(now, seconds)
         kept = self._kept.get(key)
-        if kept is not None and kept[0] > now:
-            return kept[1]
+        if kept is not None and kept[0] > now and kept[1] == revision:
+            return kept[2]
         value = self._read(key, *arguments)
         if value is not None:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = (now + seconds, value)
+            self._kept[key] = (_until(now, seconds, revision), revision, value)
         return value
 
     def forget(self) -> None:
@@ -53,8 +89,17 @@ class Recent(Generic[K, V]):
         self._kept.clear()
 
 
+@dataclass
+class _Reading(Generic[K, V]):
+    """Rows that were read together, under which revision, and until when they hold."""
+
+    rows: dict[K, V] = field(default_factory=dict)
+    revision: str = ""
+    until: float = 0.0
+
+
 class RecentRows(Generic[K, V]):
-    """Rows by key, remembered for `HITL_LOOKUP_SECONDS`: those in use are then read again together, by one query.
+    """Rows by key, remembered; when they no longer hold, those in use are read again together, by one query.
 
     `read(keys)` gives the rows that exist. One that does not is not remembered, so that what has just come into being
     is found at once. Rows are shared between threads: treat them as frozen.
@@ -62,24 +107,25 @@ class RecentRows(Generic[K, V]):
 
     def __init__(self, read: Callable[[Collection[K]], Mapping[K, V]]) -> None:
         self._read = read
-        self._rows: dict[K, V] = {}
+        self._reading: _Reading[K, V] = _Reading()
         self._used: dict[K, int] = {}  # in which reading a key was last asked for
-        self._reading = 0
-        self._until = 0.0
+        self._number = 0
         _everything.append(self)
 
     def get(self, key: K) -> V | None:
-        """The row of `key`, at most `HITL_LOOKUP_SECONDS` old."""
+        """The row of `key`."""
         seconds: float = settings.HITL_LOOKUP_SECONDS
         if not seconds:
             return self._read([key]).get(key)
-        self._read_again_if_old({key}, seconds)
-        self._used[key] = self._reading
-        row = self._rows.get(key)
+        now = time.monotonic()
+        reading = self._current(now, seconds, also={key})
+        self._used[key] = self._number
+        row = reading.rows.get(key)
         if row is None:
             row = self._read([key]).get(key)
             if row is not None:
-                self._rows[key] = row
+                reading.rows[key] = row
+                reading.until = min(reading.until, _until(now, seconds, reading.revision))
         return row
 
     def get_many(self, keys: Collection[K]) -> dict[K, V]:
@@ -87,27 +133,40 @@ class RecentRows(Generic[K, V]):
         seconds: float = settings.HITL_LOOKUP_SECONDS
         if not seconds:
             return dict(self._read(keys))
-        self._read_again_if_old(set(keys), seconds)
-        rows = self._rows
-        self._used.update(dict.fromkeys(keys, self._reading))
+        now = time.monotonic()
+        reading = self._current(now, seconds, also=set(keys))
+        self._used.update(dict.fromkeys(keys, self._number))
+        rows = reading.rows
         if new := [key for key in keys if key not in rows]:
             rows.update(self._read(new))
+            reading.until = min(reading.until, _until(now, seconds, reading.revision))
         return {key: rows[key] for key in keys if key in rows}
 
-    def _read_again_if_old(self, keys: set[K], seconds: float) -> None:
-        now = time.monotonic()
-        if now >= self._until:
-            used = self._used if len(self._used) < MOST_READ_TOGETHER else {}
-            used = {one: reading for one, reading in used.items() if reading > self._reading - KEPT_READINGS}
-            rows = dict(self._read({*used, *keys}))
-            self._rows, self._used, self._until, self._reading = rows, used, now + seconds, self._reading + 1
+    def refresh(self) -> None:
+        """Read again what no longer holds, if it is in use: before a transaction, in which it would not hold long."""
+        seconds: float = settings.HITL_LOOKUP_SECONDS
+        if seconds and self._used and not connection.in_atomic_block:
+            self._current(time.monotonic(), seconds)
+
+    def _current(self, now: float, seconds: float, also: Collection[K] = ()) -> _Reading[K, V]:
+        revision, reading = _revision.at(now, seconds), self._reading
+        if now < reading.until and reading.revision == revision:
+            return reading
+        used = self._used.copy() if len(self._used) < MOST_READ_TOGETHER else {}
+        used = {one: number for one, number in used.items() if number > self._number - KEPT_READINGS}
+        reading = _Reading(dict(self._read({*used, *also})), revision, _until(now, seconds, revision))
+        # As one: the rows of one thread under the revision of another would be kept though they have changed.
+        self._reading = reading
+        self._used, self._number = used, self._number + 1
+        return reading
 
     def forget(self) -> None:
         """Read anew at the next question."""
-        self._rows, self._used, self._until = {}, {}, 0.0
+        self._reading, self._used = _Reading(), {}
 
 
 def forget_everything() -> None:
     """Read everything anew at the next question: where the database is another one now, as in tests and a replay."""
+    _revision.forget()
     for remembered in _everything:
         remembered.forget()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
-from core import guards
+from core import guards, revised
 from core.addresses import UnsafeUrl, check_url
 from hitl import home
 
@@ -143,6 +143,20 @@ def guards_are_installed(app_configs: Any, databases: Sequence[str] | None = Non
             hint="`manage.py migrate` installs the guards. If nobody migrated or restored this database, find out who "
             "removed them.",
             id="hitl.E007",
+        )
+    ]
+
+
+@register("hitl", Tags.database)
+def changes_are_noticed(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    missing = [name for alias in databases or () for name in revised.missing(connections[alias])]
+    if not missing:
+        return []
+    return [
+        Error(
+            f"Processes would not notice changes of {', '.join(missing)} within HITL_LOOKUP_SECONDS.",
+            hint="`manage.py migrate` installs the triggers that tell them.",
+            id="hitl.E010",
         )
     ]
 

@@ -1,7 +1,7 @@
-"""The catalogue and the people, as they are needed with every change: remembered for `HITL_LOOKUP_SECONDS`.
+"""The catalogue and the people, as they are needed with every change: remembered by the process.
 
-None of these rows is ever deleted, and what they say acts within that time (core/recent.py). A row is frozen: change it
-by a copy of your own.
+None of these rows is ever deleted, and what they say acts within `HITL_LOOKUP_SECONDS` (core/recent.py). A row is
+frozen: change it by a copy of your own.
 """
 
 from typing import Any, Final
@@ -30,6 +30,12 @@ _specific: Final[Recent[str, frozenset[str]]] = Recent(
 def has_specific_teams(task_type: str) -> bool:
     """Whether some team works on this type for named principals only."""
     return task_type in _specific.get("all")
+
+
+def refresh() -> None:
+    """Have at hand what a transaction that begins now will ask for."""
+    for rows in (kinds, teams, people):
+        rows.refresh()
 
 
 def complete(task: HumanTask) -> HumanTask:

@@ -1,7 +1,7 @@
 """The models of the domain, from one door."""
 
 from tasks_app.models.access import AdapterToken, Scope
-from tasks_app.models.catalog import Principal, TaskType, Team, TeamMembership
+from tasks_app.models.catalog import CatalogueRevision, Principal, TaskType, Team, TeamMembership
 from tasks_app.models.checkpoint import Checkpoint
 from tasks_app.models.event import EventOutbox, FeedHead, FeedLine, TaskEvent
 from tasks_app.models.idempotency import IdempotencyRecord
@@ -19,6 +19,7 @@ from tasks_app.models.words import Mention, Phrase
 __all__ = [
     "AdapterToken",
     "BusinessCalendar",
+    "CatalogueRevision",
     "Checkpoint",
     "EventOutbox",
     "FeedHead",

@@ -1,5 +1,6 @@
 """The catalogue: what kinds of work there are, who does them, and for whom. All of it is data."""
 
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,22 @@ from django.utils.translation import gettext_lazy as _
 
 from core.fields import KeyField
 from tasks_app.states import DECISIONS, Priority
+
+
+def new_revision() -> str:
+    return str(uuid.uuid4())
+
+
+class CatalogueRevision(models.Model):
+    """One row, whose token triggers renew with every change of the catalogue, people, roles and tokens."""
+
+    token = KeyField(max_length=36, default=new_revision)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.token)
 
 
 class Principal(models.Model):

@@ -208,6 +208,7 @@ def changing(task_id: str, actor: Actor, *, expected_version: int | None = None)
     Raises TaskNotFound where the task is unknown or out of the actor's sight (the same answer), StaleVersion where it
     has moved on from `expected_version`.
     """
+    lookups.refresh()
     with transaction.atomic():
         task = _admitted(lock(task_id), actor, expected_version)
         with written_at_the_end() as ledger:

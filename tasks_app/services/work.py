@@ -67,6 +67,7 @@ def claim_next_task(actor: Actor, *, task_type: str | None = None, principal_id:
 
     # What may be claimed depends on a person's grants alone, and on who he is.
     key = ("claim next", actor.user.pk, actor.is_person, actor.grants, task_type, principal_id)
+    lookups.refresh()
     with transaction.atomic(), written_at_the_end() as ledger:
         found = prepared.instances(key, waiting)
         if not found:

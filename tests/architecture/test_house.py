@@ -166,11 +166,11 @@ def frameworks_out_of_place(tree: ast.Module, module: str) -> list[str]:
 
 
 def signals_of_our_own(tree: ast.Module, module: str) -> list[str]:
-    """No signal carries behaviour; post_migrate installs the guards."""
+    """No signal carries behaviour; those around a migration install the guards."""
     return [
         f"line {line}: {name}"
         for name, line in imports(tree)
-        if name.startswith(("django.db.models.signals.", "django.dispatch")) and not name.endswith("post_migrate")
+        if name.startswith(("django.db.models.signals.", "django.dispatch")) and not name.endswith("_migrate")
     ]
 
 

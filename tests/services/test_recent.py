@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
-from core import clock
+from core import clock, revised
 from core.recent import Recent, RecentRows
 from tasks_app import tokens
 from tasks_app.models import AdapterToken, User
+
+
+@pytest.fixture(autouse=True)
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No revision is known (with one: test_revised.py)."""
+    monkeypatch.setattr(revised, "token", lambda: "")
 
 
 def test_it_remembers_for_its_time_and_not_longer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
