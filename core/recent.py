@@ -59,11 +59,12 @@ def _until(begun: float, seconds: float, revision: str) -> float:
 class Recent(Generic[K, V]):
     """`read(key)`, remembered. Values are shared between threads: treat them as frozen.
 
-    None is not remembered, so that what has just come into being is found at once. `read` asks watched tables alone.
+    None is not remembered, so that what has just come into being is found at once. `read` asks watched tables alone;
+    with `is_watched` False others, too, and what it gives is remembered for `HITL_LOOKUP_SECONDS`.
     """
 
-    def __init__(self, read: Callable[..., V]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[..., V], *, is_watched: bool = True) -> None:
+        self._read, self.is_watched = read, is_watched
         self._kept: dict[K, tuple[float, str, V]] = {}
         _everything.append(self)
 
@@ -73,7 +74,7 @@ class Recent(Generic[K, V]):
         if not seconds:
             return self._read(key, *arguments)
         now = time.monotonic()
-        revision = _revision.at(now, seconds)
+        revision = _revision.at(now, seconds) if self.is_watched else ""
         kept = self._kept.get(key)
         if kept is not None and kept[0] > now and kept[1] == revision:
             return kept[2]

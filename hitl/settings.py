@@ -283,7 +283,7 @@ REST_FRAMEWORK = {
 }
 # How long a decision of the deck can be taken back before the server carries it out; 0: decided at once.
 HITL_UNDO_SECONDS = env.float("HITL_UNDO_SECONDS", default=10.0)
-# How long tokens, grants and the catalogue are remembered by a process; 0: never.
+# How often a process looks whether tokens, grants or the catalogue have changed; 0: it remembers nothing.
 HITL_LOOKUP_SECONDS = env.float("HITL_LOOKUP_SECONDS", default=1.0)
 # Of how many of the newest events the feed's texts are held ready; 0: of none (tasks_app/feed.py). PostgreSQL only.
 HITL_FEED_READY = env.int("HITL_FEED_READY", default=100_000)

@@ -91,7 +91,7 @@ def freeze(first: int, last: int) -> None:
 
 _NOWHERE: Final = 2**63
 _first: Final[Recent[str, int]] = Recent(
-    lambda _any: FeedLine.objects.aggregate(first=Min("place"))["first"] or _NOWHERE
+    lambda _any: FeedLine.objects.aggregate(first=Min("place"))["first"] or _NOWHERE, is_watched=False
 )
 
 
