@@ -198,7 +198,8 @@ class Play:
     def _note_return(self, pk: str, before: Row, by: int | None = None) -> None:
         after = self.rows[pk]
         self.robbed.discard((pk, after["assigned_to_id"]))
-        if before["assigned_to_id"] not in (None, by, after["assigned_to_id"]) and after["completed_at"] is None:
+        decided = after["completed_at"] is not None or after["stage"] > before["stage"]  # as the holder had staged it
+        if before["assigned_to_id"] not in (None, by, after["assigned_to_id"]) and not decided:
             self.robbed.add((pk, before["assigned_to_id"]))
         if after["assigned_to_id"] is not None:
             self.taken_back.pop(pk, None)
