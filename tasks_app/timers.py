@@ -141,6 +141,8 @@ def _do(change: Change, plan: Plan) -> bool:
 
     if is_due(plan.decides_at):
         staging.carry_out(change)
+    elif plan.decides_at is not None:
+        return _wait(change)
     elif is_due(plan.resumes_at):
         change.change(EventType.RESUMED, lambda: task.resume(now=now), reason=reasons.FOLLOWED_UP)
     elif plan.quiet_until is not None and plan.quiet_until > now:

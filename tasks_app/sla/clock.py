@@ -143,7 +143,7 @@ class Plan:
     """When a task that its holder left alone goes back to the queue."""
     warns_of_return_at: datetime | None = None
     decides_at: datetime | None = None
-    """When a decision that waits is carried out."""
+    """When a decision that waits is carried out. No timer comes before it: that would undo what a person decided."""
     targets: Mapping[Kind, Target] = field(default_factory=dict)
 
     @property
@@ -151,8 +151,9 @@ class Plan:
         moments = [moment for moment, _step in self.steps[:1]]
         others = (self.escalates_at, self.expires_at, self.warns_of_expiry_at, self.returns_at, self.warns_of_return_at)
         moments += [moment for moment in others if moment is not None]
-        if self.quiet_until is not None:
-            moments = [max(moment, self.quiet_until) for moment in moments]
+        for quiet in (self.quiet_until, self.decides_at):
+            if quiet is not None:
+                moments = [max(moment, quiet) for moment in moments]
         exact = (self.resumes_at, self.decides_at)  # no quiet time puts these off
         return min([*moments, *(moment for moment in exact if moment is not None)], default=None)
 

@@ -9,7 +9,7 @@ from tasks_app.admin import creative
 from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_review import QUEUE, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 SVG = (
     (

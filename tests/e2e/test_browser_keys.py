@@ -11,7 +11,7 @@ from tests.cast import NewTaskFactory, add_to_team
 from tests.e2e.test_browser_deck import CARD, QUEUE, eventually, shows
 from tests.e2e.test_browser_review import sign_in, watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 def test_every_key_does_what_its_help_says(

@@ -14,7 +14,7 @@ from tests.cast import NewTaskFactory
 from tests.e2e.test_browser_review import sign_in, watched
 from tests.jobs.mailbox import Mailbox, receiving_mail
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.cast import PASSWORD, NewTaskFactory
 from tests.e2e.test_browser_deck import CARD, beat, eventually, shows
 from tests.e2e.test_browser_review import QUEUE, choose, sign_in, watched
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.once, pytest.mark.django_db(transaction=True)]
 
 WORDS = "The claim needs a source: line two."
 

@@ -310,6 +310,23 @@ def test_it_is_carried_out_before_a_deadline_escalates(make_task: NewTaskFactory
     assert fresh(task).resolution == "approved"
 
 
+@pytest.mark.parametrize("decided", [-5, 5], ids=["before the deadline", "after it, and before the sweep"])
+def test_no_deadline_comes_between_a_decision_and_its_end(
+    make_task: NewTaskFactory, ana: Actor, decided: float
+) -> None:
+    with clock.at(T):
+        task = make_task(priority=4)
+    begin = T + timedelta(hours=4, seconds=decided)
+    with clock.at(begin):
+        services.stage_decision(task.pk, ana, APPROVED)
+    assert fresh(task).next_timer_at == begin + timedelta(seconds=10)
+    HumanTask.objects.filter(pk=task.pk).update(next_timer_at=begin)  # as an older process scheduled it
+    for seconds in (6, 9, 10):
+        with clock.at(begin + timedelta(seconds=seconds)):
+            timers.sweep()
+    assert told(task)[-2:] == ["task.decision_staged", "task.completed"]
+
+
 def test_it_tidies_up_what_waits_no_more(staged: HumanTask) -> None:
     sweep_at(10)
     with clock.at(at(0) + timedelta(days=6)):

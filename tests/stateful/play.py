@@ -198,7 +198,7 @@ class Play:
     def _note_return(self, pk: str, before: Row, by: int | None = None) -> None:
         after = self.rows[pk]
         self.robbed.discard((pk, after["assigned_to_id"]))
-        decided = after["completed_at"] is not None or after["stage"] > before["stage"]  # as the holder had staged it
+        decided = after["completed_at"] is not None or after["stage"] != before["stage"]  # as the holder had staged it
         if before["assigned_to_id"] not in (None, by, after["assigned_to_id"]) and not decided:
             self.robbed.add((pk, before["assigned_to_id"]))
         if after["assigned_to_id"] is not None:
