@@ -12,26 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model
+
+from core.tables import Declared
 
 
 @dataclass(frozen=True)
-class Guarded:
+class Guarded(Declared):
     """A model whose rows are only ever added."""
-
-    label: str
-
-    @property
-    def model(self) -> type[Model]:
-        return apps.get_model(self.label)
-
-    @property
-    def table(self) -> str:
-        return self.model._meta.db_table
 
 
 APPEND_ONLY: Final[list[Guarded]] = []

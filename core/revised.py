@@ -18,22 +18,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from core import prepared
+from core.tables import Declared
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Declared):
     """A model whose changes give a new token, but for those of the columns named in `ignoring`."""
 
-    label: str
     ignoring: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> type[Model]:
-        return apps.get_model(self.label)
-
-    @property
-    def table(self) -> str:
-        return self.model._meta.db_table
 
 
 WATCHED: Final[dict[str, Watched]] = {}

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
@@ -99,11 +100,8 @@ def p90(buckets: Buckets) -> float | None:
 
 def _value(buckets: Buckets, rank: int) -> float:
     """The value at that place, counted from 1 by size."""
-    seen = 0
-    for place, counted in buckets:  # noqa: B007  (it is asked for afterwards)
-        seen += counted
-        if seen >= rank:
-            break
+    reached = zip(accumulate(counted for _place, counted in buckets), buckets, strict=True)
+    place = next(place for seen, (place, _counted) in reached if seen >= rank)
     return (BOUNDS[min(place, len(BOUNDS) - 1)] + (BOUNDS[place - 1] if place else 0.0)) / 2
 
 
