@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from django.conf import settings
 from django.db import connection
@@ -107,15 +108,33 @@ def test_it_delivers_through_a_real_worker_and_redis(
     app = broker_app(redis_url)
     with worker(redis_url):
         make_task()
-        jobs.publish_drain(app)
+        jobs.DrainCall(app)()
         assert wait_until(lambda: len(receiver.messages) == 1)
         assert wait_until(lambda: not Delivery.objects.exclude(status="sent").exists())
     app.close()
 
 
+@pytest.mark.redis
+def test_its_nudges_keep_one_connection_and_replace_one_that_the_broker_has_left(redis_url: str) -> None:
+    app, store = broker_app(redis_url), redis.Redis.from_url(redis_url)
+    call = jobs.DrainCall(app)
+    call()
+    opened = store.info("stats")["total_connections_received"]
+    for _ in range(5):
+        call()
+    assert store.info("stats")["total_connections_received"] == opened
+    store.client_kill_filter(_type="normal", skipme=True)
+    call()
+    assert store.info("stats")["total_connections_received"] > opened
+    assert store.llen("deliveries") == 7
+    call.close()
+    store.close()
+    app.close()
+
+
 def test_its_nudge_drops_what_a_dead_broker_refuses(caplog: pytest.LogCaptureFixture) -> None:
     app = broker_app(f"redis://127.0.0.1:{servers.free_port()}/0")
-    nudge = Nudger(lambda: jobs.publish_drain(app))
+    nudge = Nudger(jobs.DrainCall(app))
     for _ in range(3):
         nudge()
         assert nudge.settled(PATIENCE)
@@ -126,7 +145,7 @@ def test_its_nudge_drops_what_a_dead_broker_refuses(caplog: pytest.LogCaptureFix
 def test_its_nudge_does_not_wait_for_a_broker_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         app = broker_app(f"redis://127.0.0.1:{deaf.getsockname()[1]}/0")
-        nudge = Nudger(lambda: jobs.publish_drain(app))
+        nudge = Nudger(jobs.DrainCall(app))
         nudge()
         connected, _address = deaf.accept()
         assert not nudge.settled(0), "the caller waited for the broker"
@@ -141,7 +160,7 @@ def test_it_opens_tasks_while_the_broker_is_away(
     make_task: NewTaskFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = broker_app(f"redis://127.0.0.1:{servers.free_port()}/0")
-    monkeypatch.setattr(jobs.nudge, "_publish", lambda: jobs.publish_drain(app))
+    monkeypatch.setattr(jobs.nudge, "_publish", jobs.DrainCall(app))
     assert make_task().status == "pending"
     assert jobs.nudge.settled(PATIENCE)
     assert "nudge failed" in caplog.text
