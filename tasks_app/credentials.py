@@ -10,7 +10,7 @@ amount of work per character.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tasks_app.keynames import secret_kind, word_set, words_of
 
@@ -38,6 +38,7 @@ _KEY = re.compile(
     r"|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{20,}+|sq0[a-z]{3}-[\w-]{20,}+|dop_v1_[0-9a-f]{40,}+|dckr_pat_[\w-]{16,}+"
     r"|SK[0-9a-f]{32}(?![0-9a-f])|\d{8,10}:AA[\w-]{30,}+)"
 )
+_SHORTEST_KEY = 15
 # Rarer ones, each with the beginning by which it is known; a text without any of these is not searched.
 _MORE_KEYS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
@@ -61,10 +62,12 @@ _CURL_USER = re.compile(r"(?<![\w-])(?:-u|--(?:proxy-)?user)[ =][\"']?[^\s:\"']{
 _VALUE = re.compile(r"\\?\"([^\"\\\r\n]{1,4096})|\\?'([^'\\\r\n]{1,4096})|([^\s\"'&,;<>\\]{1,4096})")
 _NAME = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z][\w.-]*+)\\?[\"']?[ \t]{0,4}(=>|:=|==?|:)[ \t]{0,4}")
 _OPTION = re.compile(r"(?<![\w-])--([A-Za-z][\w-]*+)[ \t]{1,4}")
-_SPOKEN = re.compile(
-    r"(?i)(?<![a-z])(?:password|passphrase|passcode|api key|secret|token|(?:verification|security|login|one-time) code)"
-    r" (?:is|was|of|to) "
+_SPOKEN = re.compile(r" (?:is|was|of|to) ")
+_SPOKEN_OF = re.compile(
+    r"(?i)(?<![a-z])"
+    r"(?:password|passphrase|passcode|api key|secret|token|(?:verification|security|login|one-time) code)\Z"
 )
+_LONGEST_SPOKEN = 17
 _ELEMENT = re.compile(r"<((?:[\w.-]++:)?[A-Za-z][\w.-]*+)(?:\s[^<>]{0,200})?>([^<>]{1,4096})</")
 # What prose puts behind "password:" that is no password.
 _PROSE = word_set(
@@ -170,6 +173,9 @@ def _options(text: str) -> Iterator[Hit]:
 
 def _spoken(text: str) -> Iterator[Hit]:
     for match in _SPOKEN.finditer(text):
+        start = match.start()
+        if not _SPOKEN_OF.search(text, max(0, start - _LONGEST_SPOKEN), start):
+            continue
         if hit := _value(text, match.end(), "credential", False):
             yield hit
 
@@ -190,8 +196,12 @@ _DETECTORS: tuple[tuple[tuple[str, ...], Detector], ...] = (
     (("asic", "ASIC"), _basic),
     (("eyJ",), _whole(_JWT, 0)),
     (("ookie", "OOKIE"), _whole(_COOKIE, 1)),
-    (("_", "-", "A", "/", ".", "SK"), _keys),
-    (_MORE_MARKS, _whole(_MORE_KEYS, 0)),
+)
+_KEY_DETECTORS: tuple[tuple[tuple[str, ...], re.Pattern[str], Detector], ...] = (
+    (("_", "-", "A", "/", ".", "SK"), _KEY, _keys),
+    (_MORE_MARKS, _MORE_KEYS, _whole(_MORE_KEYS, 0)),
+)
+_LATER_DETECTORS: tuple[tuple[tuple[str, ...], Detector], ...] = (
     (("hook",), _whole(_HOOK, 1)),
     (("-u ", "-u=", "-user"), _whole(_CURL_USER, 1)),
     ((":", "="), _assignments),
@@ -203,10 +213,23 @@ _DETECTORS: tuple[tuple[tuple[str, ...], Detector], ...] = (
 
 def detectors_for(text: str) -> list[Detector]:
     """The credential detectors that can find something in this text, in the order in which they must run."""
-    found = []
-    for marks, detector in _DETECTORS:
+    return [*_marked(_DETECTORS, text), *_of_keys(text), *_marked(_LATER_DETECTORS, text)]
+
+
+def _marked(detectors: Iterable[tuple[tuple[str, ...], Detector]], text: str) -> Iterator[Detector]:
+    for marks, detector in detectors:
         for mark in marks:
             if mark in text:
-                found.append(detector)
+                yield detector
                 break
-    return found
+
+
+def _of_keys(text: str) -> Iterator[Detector]:
+    """A key has no blank in it, and none is short: only what a text's long words hold is looked for in all of it."""
+    words = " ".join([word for word in text.split() if len(word) >= _SHORTEST_KEY])
+    for marks, pattern, detector in _KEY_DETECTORS if words else ():
+        for mark in marks:
+            if mark in words:
+                if pattern.search(words):
+                    yield detector
+                break

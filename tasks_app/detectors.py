@@ -95,7 +95,7 @@ def ibans(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
             yield match.start(), end, "iban"
 
 
-_RUN = re.compile(r"(?<!\d)\d(?:\d|[ .\u00a0-](?=\d))*+")
+_RUN = re.compile(r"\d(?:\d|[ .\u00a0-](?=\d))*+")
 _GROUP = re.compile(r"\d+")
 # Not the one in our own placeholder: a card that was cut out says nothing about the number behind it.
 _CARD_WORD = re.compile(r"(?i)\b(?!(?<=\[)card \d{1,9}\])(?:card|cc|visa|master ?card|amex|maestro|credit|debit|pan)\b")
@@ -170,6 +170,7 @@ def _named_cards(text: str, start: int, end: int) -> Iterator[Hit]:
 
 
 _ANY_DIGIT = re.compile(r"\d")
+_DOTTED = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 _IP4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
 _IP6 = re.compile(r"(?<![0-9A-Fa-f:.])[0-9A-Fa-f:.]{3,}+")
 # Versions have four parts too: "v1.2.3.4", "SDK version 7.42.0.1", "Chrome/120.0.0.0".
@@ -180,7 +181,7 @@ _VERSION_BEFORE = re.compile(
 
 def addresses(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
     """IPv4 and IPv6. The machine's own (127.0.0.1, ::1) and the empty address are nobody's and stay."""
-    found = list(_ip4(text, hint)) if text.count(".") >= 3 else []
+    found = list(_ip4(text, hint)) if _DOTTED.search(text) else []
     if text.count(":") >= 2:
         for match in _IP6.finditer(text):
             raw = match[0].rstrip(".")
@@ -272,22 +273,36 @@ _SCHEMES = (
     _Scheme(re.compile(r"(?<!\w)\d{9}(?!\w)"), bsn.is_valid, _near("bsn|burgerservicenummer")),
     _Scheme(re.compile(r"(?<!\w)\d{11}(?!\w)"), pesel.is_valid, _near("pesel")),
 )
-_ANY_NEAR = re.compile("|".join(scheme.near.pattern for scheme in _SCHEMES if scheme.near).replace("(?i)", ""), re.I)
-_ANY_SHAPE = re.compile("|".join(scheme.pattern.pattern for scheme in _SCHEMES if scheme.near is None))
-_FIVE_DIGITS = re.compile(r"\d(?:[ .-]?\d|[A-Za-z]\d){4}|\d{2}[A-Za-z]\d{2}")
+_ANY_SHAPE = re.compile("|".join(sorted({scheme.pattern.pattern for scheme in _SCHEMES})).replace("(?i)", ""), re.I)
+_NUMBERED = re.compile(r"\d\S*+(?: [^\s\d]*+\d\S*+)*+")
+_LETTERS_AROUND = 8
+_BARE_ID = 9  # digits of the shortest one without a letter
+
+
+def _has_shape(text: str) -> bool:
+    """Whether some number in the text is written as an id of a country is.
+
+    Looked for around digits alone: such an id is made of words with digits in them, one blank apart, and of a few
+    letters at most before and behind them.
+    """
+    for match in _NUMBERED.finditer(text):
+        start, end = max(0, match.start() - _LETTERS_AROUND), match.end() + _LETTERS_AROUND
+        digits = sum(map(str.isdigit, match[0]))
+        if digits < _SHORTEST_ID or (digits < _BARE_ID and not any(map(str.isalpha, text[start:end]))):
+            continue
+        if _ANY_SHAPE.search(text, start, end):
+            return True
+    return False
 
 
 def national_ids(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
     """Numbers of people, by the checksum of their country and, where that is weak, a word before them that names
     them."""
-    if hint.measure or not _FIVE_DIGITS.search(text):
-        return
-    named = bool(_ANY_NEAR.search(text))
-    if not named and not _ANY_SHAPE.search(text):
+    if hint.measure or not _has_shape(text):
         return
     found: list[Hit] = []
     for scheme in _SCHEMES:
-        if scheme.near is not None and not (named and scheme.near.search(text)):
+        if scheme.near is not None and not scheme.near.search(text):
             continue
         for match in scheme.pattern.finditer(text):
             start, end = match.span()
@@ -302,7 +317,7 @@ def national_ids(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
 
 
 # Of the numbers that are looked for, in digits (an IBAN in characters): a text with fewer holds none.
-_SHORTEST_IBAN, _SHORTEST_CARD, _SHORTEST_ID, _SHORTEST_PHONE = 15, 12, 4, 7
+_SHORTEST_IBAN, _SHORTEST_CARD, _SHORTEST_ID, _SHORTEST_PHONE = 15, 12, 6, 7
 
 PersonalDetector = Callable[[str, Hint, Lookups], Iterator[Hit]]
 

@@ -76,6 +76,7 @@ _RUN = re.compile(
 )
 _PARTS = re.compile(r"(?<!\S)\S{7,20}(?!\S)")
 _SEVEN = re.compile(r"\d(?:[^\w\n]{0,3}\d){6}")
+_BEFORE_DIGITS = 8  # more than the plus, blank and bracket with which a number may begin
 _EXTENSION = re.compile(r"(?i)[ ]?(?:x|ext).*")
 _DATE = re.compile(
     r"(?:(?:19|20)\d\d[-/. ](?:0?[1-9]|1[0-2])[-/. ][0-3]?\d|[0-3]?\d[-/. ][0-3]?\d[-/. ](?:19|20)\d\d"
@@ -111,9 +112,9 @@ _UNIT = re.compile(
 
 def phones(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
     """The phone numbers of a text; `hint` carries what the value's key says."""
-    if hint.measure or hint.version or not _SEVEN.search(text):
+    if hint.measure or hint.version:
         return
-    for run in _RUN.finditer(text):
+    for run in _runs(text):
         start, end = run.span()
         if end - start < 7:
             continue
@@ -126,6 +127,17 @@ def phones(text: str, hint: Hint, lookups: Lookups) -> Iterator[Hit]:
             a += text[a:b].count("(") > text[a:b].count(")")
             if _is_phone(text, a, b, hint, lookups):
                 yield a, b, "phone"
+
+
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """The runs that may have seven digits: looked for where seven digits are, which is found sooner."""
+    end = 0
+    while seven := _SEVEN.search(text, end):
+        run = _RUN.search(text, max(end, seven.start() - _BEFORE_DIGITS))
+        if run is None:
+            return
+        yield run
+        end = run.end()
 
 
 def _is_phone(text: str, start: int, end: int, hint: Hint, lookups: Lookups) -> bool:
