@@ -273,10 +273,12 @@ _SCHEMES = (
     _Scheme(re.compile(r"(?<!\w)\d{9}(?!\w)"), bsn.is_valid, _near("bsn|burgerservicenummer")),
     _Scheme(re.compile(r"(?<!\w)\d{11}(?!\w)"), pesel.is_valid, _near("pesel")),
 )
-_ANY_SHAPE = re.compile("|".join(sorted({scheme.pattern.pattern for scheme in _SCHEMES})).replace("(?i)", ""), re.I)
+# What all begin with stands before them all: tried first, it spares the others at most characters.
+_WORD_BEGINS = r"(?<!\w)"
+_SHAPES = sorted({scheme.pattern.pattern.removeprefix(_WORD_BEGINS) for scheme in _SCHEMES})
+_ANY_SHAPE = re.compile(f"{_WORD_BEGINS}(?:{'|'.join(_SHAPES)})", re.I)
 _NUMBERED = re.compile(r"\d\S*+(?: [^\s\d]*+\d\S*+)*+")
 _LETTERS_AROUND = 8
-_BARE_ID = 9  # digits of the shortest one without a letter
 
 
 def _has_shape(text: str) -> bool:
@@ -287,10 +289,7 @@ def _has_shape(text: str) -> bool:
     """
     for match in _NUMBERED.finditer(text):
         start, end = max(0, match.start() - _LETTERS_AROUND), match.end() + _LETTERS_AROUND
-        digits = sum(map(str.isdigit, match[0]))
-        if digits < _SHORTEST_ID or (digits < _BARE_ID and not any(map(str.isalpha, text[start:end]))):
-            continue
-        if _ANY_SHAPE.search(text, start, end):
+        if sum(map(str.isdigit, match[0])) >= _SHORTEST_ID and _ANY_SHAPE.search(text, start, end):
             return True
     return False
 
