@@ -85,6 +85,12 @@ class Recent(Generic[K, V]):
             self._kept[key] = (_until(now, seconds, revision), revision, value)
         return value
 
+    def refresh(self) -> None:
+        """Read again what no longer holds, where the key says it all: before a transaction, as with rows."""
+        if settings.HITL_LOOKUP_SECONDS and not connection.in_atomic_block:
+            for key in list(self._kept):
+                self.get(key)
+
     def forget(self) -> None:
         """Read anew at the next question."""
         self._kept.clear()

@@ -9,9 +9,9 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-# A message costs a process as much as a request does. So many a second are enough: the first wish of a quiet moment is
+# A message costs a process a third of a request. So many a second are enough: the first wish of a quiet moment is
 # published at once, and one that comes during the pause waits for its end.
-PAUSE: Final = 0.1
+PAUSE: Final = 0.2
 
 
 class Nudger:

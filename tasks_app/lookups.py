@@ -34,8 +34,9 @@ def has_specific_teams(task_type: str) -> bool:
 
 def refresh() -> None:
     """Have at hand what a transaction that begins now will ask for."""
-    for rows in (kinds, teams, people):
+    for rows in (kinds, teams, people, principals):
         rows.refresh()
+    _specific.refresh()
 
 
 def complete(task: HumanTask) -> HumanTask:

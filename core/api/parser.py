@@ -8,6 +8,7 @@ number fits no column. Here each is a 400 that says what and where; no text repe
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from itertools import accumulate
 from typing import IO, Any, Final, NoReturn
 
@@ -86,9 +87,7 @@ def loads(body: bytes) -> dict[str, Any]:
         where = f"line {error.lineno}, column {error.colno}"
         raise MalformedJSON(f"The body is not valid JSON: {error.msg} at {where}.") from error
     _check_depth(body)
-    value = json.loads(
-        text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
-    )
+    value = _decoder().decode(text)
     if not isinstance(value, dict):
         raise MalformedJSON("The body must be a JSON object: {...}.")
     # NUL can only come as an escape: raw control characters are a syntax error. The same digits behind an escaped
@@ -160,6 +159,13 @@ def _number(digits: str) -> float:
     if abs(number) > MAX_INTEGER:
         raise MalformedJSON("A number is beyond 64 bits: send it as a string.")
     return number
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
+    )
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -97,6 +97,7 @@ def _open_all(
     news: Sequence[NewTask], actor: Actor, told: Callable[[int, TaskError], TaskError]
 ) -> list[tuple[HumanTask, bool]]:
     keys = [_dedup_key(new, actor) for new in news]
+    lookups.refresh()
     for _attempt in range(3):
         try:
             with transaction.atomic(), policies.read_once():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from jsonschema import Draft202012Validator
 
 from tasks_app import permissions, reasons
@@ -69,9 +70,13 @@ def take_in_hand(change: Change, decider: Actor, *, is_informed: bool) -> None:
     refuse_if_taken(task, decider)
     change.permit(
         permissions.may_decide_at_this_stage(decider, task),
-        _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
+        gettext_lazy(
+            "This task needs a second pair of eyes: somebody other than its first reviewer and its requester."
+        ),
     )
-    change.permit(permissions.can_work(decider, task), _("Only members of a team that serves this task may decide it."))
+    change.permit(
+        permissions.can_work(decider, task), gettext_lazy("Only members of a team that serves this task may decide it.")
+    )
     behalf = None if person.pk == change.actor.user.pk else person
     if task.status in WAITING:
         if not is_informed:
@@ -129,7 +134,9 @@ def check(decision: Decision, kind: TaskType) -> None:
 def _end(change: Change, decision: Decision, *, person: User) -> None:
     task, actor = change.task, change.actor
     decider = actor if person.pk == actor.user.pk else Actor(user=person)
-    change.permit(permissions.can_decide(decider, task), _("Only the person who holds this task may decide it."))
+    change.permit(
+        permissions.can_decide(decider, task), gettext_lazy("Only the person who holds this task may decide it.")
+    )
     end(change, masked_decision(change, decision), person=person)
 
 

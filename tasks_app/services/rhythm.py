@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Func, TextField
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django_fsm import TransitionNotAllowed
 
@@ -83,10 +84,10 @@ class Change:
         if not self.is_locked:
             raise _LockNeeded
 
-    def permit(self, allowed: bool, refusal: str) -> None:
-        """Raise NotAllowed with `refusal` unless `allowed`."""
+    def permit(self, allowed: bool, refusal: "str | Promise") -> None:
+        """Raise NotAllowed with `refusal` unless `allowed`. Nearly all are: so it is translated only if it is said."""
         if not allowed:
-            raise NotAllowed(refusal, current_version=self.task.version)
+            raise NotAllowed(str(refusal), current_version=self.task.version)
 
     def move(self, name: str, *, reason: str = "", on_behalf_of: User | None = None, **arguments: Any) -> TaskEvent:
         """Run the transition `name` of the table, and note the task with its event in the ledger."""

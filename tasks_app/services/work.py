@@ -2,6 +2,7 @@
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import clock, prepared
 from tasks_app import lookups, permissions, selectors
@@ -22,12 +23,16 @@ def claim_task(task_id: str, actor: Actor, *, expected_version: int | None = Non
 
 def _claim(change: Change) -> None:
     task, actor = change.task, change.actor
-    change.permit(permissions.can_see(actor, task) and actor.is_person, _("Tasks are claimed by people."))
+    change.permit(permissions.can_see(actor, task) and actor.is_person, gettext_lazy("Tasks are claimed by people."))
     change.permit(
         permissions.may_decide_at_this_stage(actor, task),
-        _("This task needs a second pair of eyes: somebody other than its first reviewer and its requester."),
+        gettext_lazy(
+            "This task needs a second pair of eyes: somebody other than its first reviewer and its requester."
+        ),
     )
-    change.permit(permissions.can_claim(actor, task), _("Only members of a team that serves this task may claim it."))
+    change.permit(
+        permissions.can_claim(actor, task), gettext_lazy("Only members of a team that serves this task may claim it.")
+    )
     if task.status in HELD:
         refuse_if_taken(task, actor)
     change.move("claim", by=actor.user)
@@ -84,7 +89,8 @@ def start_task(task_id: str, actor: Actor, *, expected_version: int | None = Non
         refuse_if_taken(change.task, actor)
         if change.task.status in HELD:
             change.permit(
-                permissions.can_start(actor, change.task), _("Only the person who holds this task may start it.")
+                permissions.can_start(actor, change.task),
+                gettext_lazy("Only the person who holds this task may start it."),
             )
         change.move("start")
 
@@ -97,7 +103,8 @@ def assign_task(
     """Give the task to a person, named by username or e-mail. Raises InvalidInput if unknown or not entitled."""
     with changing(task_id, actor, expected_version=expected_version) as change:
         change.permit(
-            permissions.can_assign(actor, change.task), _("Only a lead of a team that serves this task may assign it.")
+            permissions.can_assign(actor, change.task),
+            gettext_lazy("Only a lead of a team that serves this task may assign it."),
         )
         person = entitled_person(assigned_to, change.task, field="assigned_to")
         change.move("assign", to=person, reason=masked_reason(change, reason))
@@ -110,7 +117,8 @@ def release_task(task_id: str, actor: Actor, *, reason: str = "", expected_versi
     def release(change: Change) -> None:
         if change.task.status in HELD:
             change.permit(
-                permissions.can_release(actor, change.task), _("Only its holder or a lead may release this task.")
+                permissions.can_release(actor, change.task),
+                gettext_lazy("Only its holder or a lead may release this task."),
             )
         change.move("release", reason=masked_reason(change, reason))
 
@@ -123,7 +131,8 @@ def route_task(
     """Hand the task to another team, where it waits."""
     with changing(task_id, actor, expected_version=expected_version) as change:
         change.permit(
-            permissions.can_route(actor, change.task), _("Only a lead of a team that serves this task may route it.")
+            permissions.can_route(actor, change.task),
+            gettext_lazy("Only a lead of a team that serves this task may route it."),
         )
         target = Team.objects.filter(pk=team, is_active=True).first()
         if target is None:
