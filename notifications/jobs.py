@@ -23,7 +23,7 @@ def drain() -> None:
     except Exception:
         # The watch must not stop the mail: what it wanted to say is said by the next one.
         log.exception("the alert rules could not be looked at")
-    relay.drain()
+    relay.drain(breath=relay.BREATH_SECONDS)
 
 
 class DrainCall:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from django.db import models
 
+from core.bulk import update_columns
 from core.ids import EVENT_PREFIX, new_id
 from tasks_app import chain, feed, wakeup, writing
 from tasks_app.actors import Actor
@@ -140,12 +140,8 @@ def assign_positions(limit: int = 500) -> int:
     if not waiting:
         return 0
     numbered = enumerate(waiting, start=head.last_position + 1)
-    EventOutbox.objects.filter(id__in=waiting).update(
-        position=models.Case(
-            *(models.When(id=outbox_id, then=models.Value(position)) for position, outbox_id in numbered),
-            output_field=models.BigIntegerField(),
-        )
-    )
+    rows = [{"id": outbox_id, "position": position} for position, outbox_id in numbered]
+    update_columns(EventOutbox, rows, where=("id",), also={})
     feed.freeze(head.last_position + 1, head.last_position + len(waiting))
     head.last_position += len(waiting)
     head.save(update_fields=["last_position"])

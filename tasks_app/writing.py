@@ -225,8 +225,9 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
         insert_many([entry.task for entry in last.values()])
         written = len(last)
     else:
-        stored = HumanTask.objects.filter(pk__in=list(last)).values_list("pk", "version", "last_event_seq")
-        written = sum((found[pk] or ())[:2] == (version, seq) for pk, version, seq in stored)
+        written = sum(_is_as_found(task, found[task.pk]) for task in HumanTask.objects.filter(pk__in=list(last)))
+        if written != len(last):
+            return written
         update_many(
             [entry.task for entry in last.values()],
             [*(field.attname for field in columns(whole=False)), *sorted(UNRECORDED)],
@@ -235,6 +236,16 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
     insert_many([EventOutbox(event_id=entry.event.event_id, principal_id=entry.task.principal_id) for entry in entries])
     _audit(entries)
     return written
+
+
+def _is_as_found(stored: HumanTask, found: Found | None) -> bool:
+    as_stored = Found(stored.version, stored.last_event_seq, found.stamp and stamp_of(stored)) if found else None
+    return as_stored == found
+
+
+def stamp_of(task: HumanTask) -> str:
+    """All that a row says that was just read: where it says the same later, nobody changed it meanwhile."""
+    return repr([task.__dict__[field.attname] for field in HumanTask._meta.concrete_fields])
 
 
 def _audit(entries: Sequence[Entry]) -> None:

@@ -6,9 +6,20 @@ left; two drains at once are harmless.
 """
 
 from notifications.relay.dispatch import fan_out, recover_since, redeliver
-from notifications.relay.draining import drain
+from notifications.relay.draining import BREATH_SECONDS, drain
 from notifications.relay.leases import Leased, lease_due
 from notifications.relay.outcomes import Try, settle
 from notifications.relay.sender import Sender
 
-__all__ = ["Leased", "Sender", "Try", "drain", "fan_out", "lease_due", "recover_since", "redeliver", "settle"]
+__all__ = [
+    "BREATH_SECONDS",
+    "Leased",
+    "Sender",
+    "Try",
+    "drain",
+    "fan_out",
+    "lease_due",
+    "recover_since",
+    "redeliver",
+    "settle",
+]

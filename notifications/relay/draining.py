@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from core import clock
@@ -26,6 +27,14 @@ DISPATCHED: Final = 300
 """So many events become deliveries between two looks at what came back: the sender must not run dry meanwhile."""
 POLL_SECONDS: Final = 0.25
 """While requests are on their way: how often a drain looks for new work; sooner if places are free, or soon will be."""
+BREATH_SECONDS: Final = 0.1
+"""So far apart are a worker's looks for work while they find little. Where news trickles in without end, a look for two
+events costs as much as one for twenty, and on SQLite keeps everybody else from writing."""
+FEW: Final = 20
+"""So little is less than this."""
+FEW_LOOKS: Final = 3
+"""After so many looks with little in a row it takes breath: the news of a quiet moment does not wait."""
+QUIET_SECONDS: Final = 1.0
 FOLD_SECONDS: Final = 1.0
 """How often it looks for what is held back for a digest."""
 TURN_SECONDS: Final = 60.0
@@ -35,13 +44,35 @@ _flight = threading.Lock()
 _wanted = threading.Event()
 
 
+@dataclass
+class _Pace:
+    """When this process looked last, and how many looks in a row found little. Kept by whoever holds `_flight`."""
+
+    looked: float = 0.0
+    with_little: int = 0
+
+    def take_breath(self, seconds: float) -> None:
+        since = time.monotonic() - self.looked
+        if since > QUIET_SECONDS:
+            self.with_little = 0
+        elif self.with_little >= FEW_LOOKS:
+            time.sleep(max(0.0, seconds - since))
+
+    def note(self, found: int) -> None:
+        self.looked = time.monotonic()
+        self.with_little = self.with_little + 1 if found < FEW else 0
+
+
+_pace = _Pace()
+
+
 def widest(origin: str) -> int:
     """So much may be leased for a receiver. Of mails as many as are sent at once: they have no places of their own."""
     return AHEAD * PER_RECEIVER if origin else MAILS
 
 
-def drain() -> int:
-    """Send what is due; return how many outcomes were written.
+def drain(*, breath: float = 0.0) -> int:
+    """Send what is due; return how many outcomes were written. Looks that find little are `breath` seconds apart.
 
     One drain runs per process: a second one only tells the first that there is more, so that hanging receivers never
     occupy all threads of a worker. Drains of several processes share the work by their leases.
@@ -49,7 +80,7 @@ def drain() -> int:
     done = 0
     _wanted.set()
     while _wanted.is_set() and _flight.acquire(blocking=False):
-        with Drain() as one:
+        with Drain(breath) as one:
             try:
                 _wanted.clear()
                 one.run(TURN_SECONDS)
@@ -63,8 +94,9 @@ def drain() -> int:
 class Drain:
     """One drain: what is on its way, and how much each receiver may have at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, breath: float = 0.0) -> None:
         self.done = 0
+        self._breath = breath
         self._sender = Sender()
         self._in_flight: Counter[str] = Counter()
         self._windows: dict[str, int] = {}
@@ -86,10 +118,13 @@ class Drain:
         dispatched = 0
         while (now := moment()) < end:
             if now - looked >= POLL_SECONDS or self._in_flight.total() <= max(CONNECTIONS, self._leased // 2):
-                looked, dispatched = now, fan_out(DISPATCHED)
+                _pace.take_breath(self._breath)
+                looked, dispatched = moment(), fan_out(DISPATCHED)
                 if now - folded >= FOLD_SECONDS:
                     folded, dispatched = now, dispatched + fold()
-                self._submit(lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room))
+                leased = lease_due(AHEAD * CONNECTIONS - self._in_flight.total(), self._room)
+                _pace.note(dispatched + len(leased))
+                self._submit(leased)
             if self._in_flight.total():
                 self._settle(self._sender.collect(POLL_SECONDS, enough=min(CONNECTIONS, 1 + self._leased // 4)))
             elif not dispatched:

@@ -58,7 +58,7 @@ def open_task(new: NewTask, actor: Actor) -> tuple[HumanTask, bool]:
 
     Raises NotAllowed (the token does not speak for the principal) and InvalidInput naming the field.
     """
-    if not new.dedup_key and connection.vendor == "postgresql":
+    if not new.dedup_key:
         task = _open_at_once(new, actor)
         if task is not None:
             return task, True
@@ -74,7 +74,7 @@ def open_tasks(news: Sequence[NewTask], actor: Actor) -> list[tuple[HumanTask, b
 
 
 def _open_at_once(new: NewTask, actor: Actor) -> HumanTask | None:
-    """The ordinary case: one statement, which is a transaction by itself and holds nothing while Python works.
+    """The ordinary case: nothing is held while Python works. On PostgreSQL it is one statement, hence a transaction.
 
     None where that is not enough: a principal to register, or policies that were changed at this moment.
     """
@@ -85,7 +85,7 @@ def _open_at_once(new: NewTask, actor: Actor) -> HumanTask | None:
         task, originals = _prepare(new, actor, kind, principal, None)
         entry = events.compose(task, EventType.CREATED, actor, at=task.created_at, before=None)
         try:
-            with transaction.atomic() if originals else nullcontext():
+            with transaction.atomic() if originals or connection.vendor != "postgresql" else nullcontext():
                 events.write_many([entry], revision=revision)
                 seal_originals({task.task_id: originals}, task.created_at)
         except PoliciesMoved:

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from core import clock
 from notifications import relay, signing
 from notifications.models import Attempt, Delivery, Endpoint
-from notifications.relay import dispatch, own_webhook
+from notifications.relay import dispatch, draining, own_webhook
 from tasks_app.actors import Actor, system_actor
 from tasks_app.models import EventOutbox, TaskType
 from tasks_app.services import Decision, claim_task, decide_task, expire_task, withdraw_task
@@ -266,3 +266,16 @@ def test_it_asks_the_database_as_often_for_many_events_as_for_few(
             relay.fan_out()
         asked.append(len(queries))
     assert asked[0] == asked[1] <= 14
+
+
+@pytest.mark.parametrize(("found", "breaths"), [(1, 4), (draining.FEW, 0)])
+def test_it_takes_breath_while_news_trickles_in(found: int, breaths: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the fourth look on; not while there is plenty, and never for the first news after a quiet moment."""
+    slept: list[float] = []
+    looks = iter([found] * 6 + [0])
+    monkeypatch.setattr(draining, "_pace", draining._Pace())
+    monkeypatch.setattr(draining, "fan_out", lambda limit: next(looks))
+    monkeypatch.setattr("time.sleep", slept.append)
+    relay.drain(breath=60.0)
+    assert len(slept) == breaths
+    assert all(59 < seconds <= 60 for seconds in slept)

@@ -17,7 +17,7 @@ from celery import Celery
 from django.conf import settings
 from django.db import connection
 
-from notifications import jobs
+from notifications import jobs, relay
 from notifications.models import Delivery
 from notifications.nudge import Nudger
 from tasks_app.states import EventType
@@ -190,6 +190,6 @@ def test_it_folds_the_nudges_of_a_busy_moment_and_forgets_none() -> None:
 
 def test_its_job_is_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
-    monkeypatch.setattr("notifications.relay.drain", lambda: called.append(1))
+    monkeypatch.setattr("notifications.relay.drain", lambda breath: called.append(breath))
     jobs.drain()
-    assert called == [1]
+    assert called == [relay.BREATH_SECONDS]

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from core import clock, revised
-from core.recent import Recent, RecentRows
+from core.recent import Recent, RecentRows, forget_everything
 from tasks_app import tokens
 from tasks_app.models import AdapterToken, User
 
 
 @pytest.fixture(autouse=True)
 def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No revision is known (with one: test_revised.py)."""
+    """No revision is known (with one: test_revised.py), nor remembered from the test before."""
+    forget_everything()
     monkeypatch.setattr(revised, "token", lambda: "")
 
 
