@@ -27,7 +27,7 @@ DISPATCHED: Final = 300
 """So many events become deliveries between two looks at what came back: the sender must not run dry meanwhile."""
 POLL_SECONDS: Final = 0.25
 """While requests are on their way: how often a drain looks for new work; sooner if places are free, or soon will be."""
-BREATH_SECONDS: Final = 0.1
+BREATH_SECONDS: Final = 0.2
 """So far apart are a worker's looks for work while they find little. Where news trickles in without end, a look for two
 events costs as much as one for twenty, and on SQLite keeps everybody else from writing."""
 FEW: Final = 20
