@@ -6,11 +6,13 @@ trail verifies, and a task whose row is gone without that event is found (tasks_
 (tasks_app/summaries.py) stays too. A task that another one follows stays as long as that one.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,15 +97,50 @@ def _let_go(policy: RetentionPolicy, tasks: Sequence[HumanTask], actor: Actor) -
 
 
 def _export(policy: RetentionPolicy, keys: Sequence[str]) -> None:
-    """Append the tasks and their events to the file of the day and type, and wait for the disk."""
+    """Append the tasks and their events to the file of the day and type, and wait for the disk.
+
+    A process that was killed may have left lines of tasks that are still there: whole ones are not written twice, a
+    torn one goes. A failure leaves the file as it was.
+    """
     folder().mkdir(mode=0o700, exist_ok=True)
     path = folder() / f"{clock.now():%Y-%m-%d}-{policy.task_type_id}.jsonl"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        for line in _lines(keys):
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    texts = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(keys))
+    lines = [text.encode("utf-8", "surrogateescape") for text in texts]
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        tail = _tail(file, sum(map(len, lines)))
+        there = set(tail.splitlines(keepends=True))
+        end = file.seek(tail.rfind(b"\n") + 1 - len(tail), os.SEEK_END)
+        file.truncate()
+        try:
+            rest = memoryview(b"".join(line for line in lines if line not in there))
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
+    _keep_name(folder())
+
+
+def _tail(file: FileIO, length: int) -> bytes:
+    """What the file ends with: so many bytes, or more, until there is the end of a line in them."""
+    size = file.seek(0, os.SEEK_END)
+    while True:
+        file.seek(max(0, size - length))
+        tail = file.readall()
+        if b"\n" in tail or length >= size:
+            return tail
+        length = max(1, 2 * length)
+
+
+def _keep_name(path: Path) -> None:
+    """The disk knows a new file only when it knows the folder's new entry."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lines(keys: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -114,5 +151,5 @@ def _lines(keys: Sequence[str]) -> Iterator[dict[str, Any]]:
         del fields["outbox_id"]
         fields |= {"at": chain.moment(event.at), "snapshot": bytes(event.snapshot).decode("utf-8", "surrogateescape")}
         told.setdefault(event.task_id, []).append(fields)
-    for row in plain_rows(HumanTask.objects.filter(pk__in=list(keys)), names):
+    for row in plain_rows(HumanTask.objects.filter(pk__in=list(keys)).order_by("completed_at", "task_id"), names):
         yield {"kind": "task", "task": row, "events": told.get(row["task_id"], [])}

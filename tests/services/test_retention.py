@@ -1,6 +1,8 @@
 """Ended tasks leave after their time, exported first, and the trail stays sound."""
 
+import errno
 import json
+import os
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -123,6 +125,66 @@ def test_what_was_touched_since_the_export_waits(
     monkeypatch.setattr(retention, "_export", export_and_comment)
     assert retention.run(system_actor(), batches=1) == 0
     assert retention.run(system_actor(), batches=1) == 1
+
+
+class Killed(BaseException):
+    """What SIGKILL does: nothing after it runs."""
+
+
+@pytest.mark.parametrize("written", [0, 1, 700, 10**9])
+def test_who_was_killed_while_or_after_exporting_loses_and_doubles_nothing(
+    written: int, policy: RetentionPolicy, home: Path, make_task: NewTaskFactory, ana: Actor
+) -> None:
+    tasks = [ended(make_task, ana, days) for days in (90, 60, 31)]
+    retention._export(policy, [task.pk for task in tasks])
+    (file,) = (home / "retention").iterdir()
+    os.truncate(file, min(file.stat().st_size, written))  # as much as had reached the file when it was killed
+
+    assert retention.run(system_actor()) == 3
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert sorted(line["task"]["task_id"] for line in lines) == sorted(task.pk for task in tasks)
+
+
+def test_who_was_killed_before_the_rows_went_starts_again(
+    policy: RetentionPolicy, home: Path, make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = ended(make_task, ana, 90)
+
+    def killed(*arguments: Any, **fields: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(events, "record", killed)
+        with pytest.raises(Killed):
+            retention.run(system_actor())
+    assert HumanTask.objects.filter(pk=task.pk).exists()
+    assert retention.run(system_actor()) == 1
+    (file,) = (home / "retention").iterdir()
+    assert [json.loads(line)["task"]["task_id"] for line in file.read_text().splitlines()] == [task.pk]
+    assert verify().sound
+
+
+def test_an_export_that_fails_lets_nobody_go_and_leaves_the_file_as_it_was(
+    policy: RetentionPolicy, home: Path, make_task: NewTaskFactory, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ended(make_task, ana, 90)
+    retention.run(system_actor())
+    second = ended(make_task, ana, 60)
+    (file,) = (home / "retention").iterdir()
+    before = file.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            retention.run(system_actor())
+    assert file.read_bytes() == before
+    assert HumanTask.objects.filter(pk=second.pk).exists()
+    assert retention.run(system_actor()) == 1
+    told = [json.loads(line)["task"]["task_id"] for line in file.read_text().splitlines()]
+    assert told == [first.pk, second.pk]
 
 
 def test_the_command_and_the_page_show_what_would_leave(
