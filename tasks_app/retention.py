@@ -81,9 +81,13 @@ def _let_go(policy: RetentionPolicy, tasks: Sequence[HumanTask], actor: Actor) -
         locked = HumanTask.objects.select_for_update(of=("self",)).filter(pk__in=seen).order_by("pk")
         untouched = [task for task in locked if task.last_event_seq == seen[task.pk]]
         now = clock.now()
-        for task in untouched:
-            reason = reasons.KEPT_FOR % {"days": policy.days}
-            events.record(task, EventType.REMOVED, actor, at=now, before=events.state_of(task), reason=reason)
+        reason = reasons.KEPT_FOR % {"days": policy.days}
+        events.write_many(
+            [
+                events.compose(task, EventType.REMOVED, actor, at=now, before=events.state_of(task), reason=reason)
+                for task in untouched
+            ]
+        )
         keys = [task.pk for task in untouched]
         FiredStep.objects.filter(task__in=keys).delete()
         HumanTask.objects.filter(pk__in=keys).delete()

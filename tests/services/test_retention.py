@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from auditlog.models import LogEntry
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from core import clock
 from tasks_app import events, metrics, retention, summaries
@@ -127,6 +129,21 @@ def test_what_was_touched_since_the_export_waits(
     assert retention.run(system_actor(), batches=1) == 1
 
 
+def test_a_batch_costs_the_same_whatever_its_size(
+    policy: RetentionPolicy, make_task: NewTaskFactory, ana: Actor
+) -> None:
+    for days in (90, 80, 70, 60, 50):
+        ended(make_task, ana, days)
+
+    def asked(batch: int) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert retention.run(system_actor(), batch=batch, batches=1) == batch
+        return len(asked)
+
+    asked(1)
+    assert asked(1) == asked(3)
+
+
 class Killed(BaseException):
     """What SIGKILL does: nothing after it runs."""
 
@@ -154,7 +171,7 @@ def test_who_was_killed_before_the_rows_went_starts_again(
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(events, "record", killed)
+        broken.setattr(events, "write_many", killed)
         with pytest.raises(Killed):
             retention.run(system_actor())
     assert HumanTask.objects.filter(pk=task.pk).exists()
