@@ -1,8 +1,11 @@
 """Load shedding: whoever has waited too long for his turn is told at once to come again, which costs next to nothing.
 
-Without it, everybody waits longer and longer, until all that is answered is answered too late. How long a request has
-waited is known to our gunicorn worker (hitl/worker.py), and to a proxy in front that writes `X-Request-Start: t=<epoch
-seconds>`, which also sees the wait for a free process. Liveness and readiness are never shed.
+Without it, everybody waits longer and longer, until all that is answered is answered too late. A burst may wait for
+HITL_MAX_WAIT_SECONDS. A queue that does not empty serves nobody sooner by being long: while it stands, a quarter of
+that is the limit, and as many are answered. Liveness and readiness are never shed.
+
+How long a request has waited is known to our gunicorn worker (hitl/worker.py), and to a proxy in front that writes
+`X-Request-Start: t=<epoch seconds>`, which also sees the wait for a free process.
 """
 
 import json
@@ -16,6 +19,8 @@ from django.conf import settings
 from core.requests import is_trusted_proxy
 
 RETRY_SECONDS: Final = 2
+# A queue stands when so many in turn have each waited for over a tenth of the limit, and that for as long as the limit.
+IN_TURN: Final = 16
 NEVER_SHED: Final = frozenset({"/livez", "/readyz"})
 BODY: Final = json.dumps(
     {
@@ -47,12 +52,31 @@ def waited(environ: Environ) -> float:
     return here
 
 
+class Queue:
+    """What the waits of one request after another tell of the queue in front of this process."""
+
+    def __init__(self) -> None:
+        self.in_turn = 0
+        self.empty_at = 0.0
+
+    def is_too_late(self, waited: float, limit: float, now: float) -> bool:
+        """Whether a request that has its turn at `now` (monotonic seconds) has waited too long for an answer."""
+        if waited <= limit / 10:
+            self.in_turn, self.empty_at = 0, now
+            return False
+        self.in_turn += 1
+        stands = self.in_turn >= IN_TURN and now - self.empty_at > limit
+        return waited > (limit / 4 if stands else limit)
+
+
 def shedding(application: Application) -> Application:
-    """`application`, but for those who waited longer than HITL_MAX_WAIT_SECONDS."""
+    """`application`, but for those who waited too long."""
+    queue = Queue()
 
     def serve(environ: Environ, start_response: Any) -> Iterable[bytes]:
         limit: float = settings.HITL_MAX_WAIT_SECONDS
-        if not limit or waited(environ) <= limit or environ.get("PATH_INFO") in NEVER_SHED:
+        is_shed = limit and queue.is_too_late(waited(environ), limit, time.monotonic())
+        if not is_shed or environ.get("PATH_INFO") in NEVER_SHED:
             return application(environ, start_response)
         headers = [
             ("Content-Type", "application/problem+json"),

@@ -290,7 +290,7 @@ HITL_FEED_READY = env.int("HITL_FEED_READY", default=100_000)
 # What a Prometheus server sends as bearer token to read /metrics; empty: switched off.
 HITL_METRICS_TOKEN = env.str("HITL_METRICS_TOKEN", default="")
 # A request that waited this many seconds for its turn is answered 503 with Retry-After; 0: never (hitl/overload.py).
-HITL_MAX_WAIT_SECONDS = env.float("HITL_MAX_WAIT_SECONDS", default=1.5)
+HITL_MAX_WAIT_SECONDS = env.float("HITL_MAX_WAIT_SECONDS", default=1.0)
 # Requests per minute and token; 0 switches the limit off.
 HITL_RATE_LIMIT = env.int("HITL_RATE_LIMIT", default=1200)
 

@@ -155,3 +155,21 @@ def test_a_trusted_proxy_tells_how_long_a_request_waited(settings: object) -> No
     assert 4 < overload.waited({**told, "REMOTE_ADDR": "10.0.0.7"}) < 60
     assert overload.waited({**told, "REMOTE_ADDR": "203.0.113.9"}) < 1
     assert overload.waited({"HTTP_X_REQUEST_START": "t=soon", "REMOTE_ADDR": "10.0.0.7"}) < 1
+
+
+def test_a_queue_that_stands_is_kept_short_and_a_burst_is_not() -> None:
+    queue = overload.Queue()
+    assert not queue.is_too_late(0.01, 1, 100)
+    waits = [(0.9, 100 + number / 100) for number in range(90)]
+    assert not any(queue.is_too_late(wait, 1, at) for wait, at in waits)  # a burst: younger than the limit
+    assert queue.is_too_late(1.1, 1, 100.95)
+    assert [queue.is_too_late(wait, 1, 101.1) for wait in (0.9, 0.3, 0.2)] == [True, True, False]
+    assert not queue.is_too_late(0.05, 1, 101.2)  # it was empty
+    assert not queue.is_too_late(0.9, 1, 101.3)
+
+
+def test_a_few_who_waited_for_a_slow_answer_are_no_queue() -> None:
+    queue = overload.Queue()
+    assert not queue.is_too_late(0, 1, 100)
+    assert not any(queue.is_too_late(0.9, 1, 105 + number) for number in range(overload.IN_TURN - 1))
+    assert queue.is_too_late(0.9, 1, 200)
