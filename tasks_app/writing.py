@@ -5,7 +5,7 @@ ORM takes four for each. `write_by_table` is its twin, in use on SQLite, whose r
 tests/services/test_writing.py proves that both leave the same rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -16,6 +16,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import Field
 
+from core import prepared
 from core.bulk import insert_many, update_many
 from tasks_app.actors import Actor
 from tasks_app.exceptions import Conflict, PoliciesMoved
@@ -217,7 +218,7 @@ def _table(model: Any) -> str:
 
 def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> int:
     """The same rows, table by table."""
-    if revision is not None and revision != (SLARevision.objects.values_list("token", flat=True).first() or ""):
+    if revision is not None and revision != SLARevision.current():
         return 0
     last = {entry.task.pk: entry for entry in entries}
     found = {entry.task.pk: entry.found for entry in reversed(entries)}
@@ -225,7 +226,7 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
         insert_many([entry.task for entry in last.values()])
         written = len(last)
     else:
-        written = sum(_is_as_found(task, found[task.pk]) for task in HumanTask.objects.filter(pk__in=list(last)))
+        written = _stored_as_found({pk: one for pk, one in found.items() if one is not None})
         if written != len(last):
             return written
         update_many(
@@ -238,9 +239,19 @@ def write_by_table(entries: Sequence[Entry], *, revision: str | None = None) -> 
     return written
 
 
-def _is_as_found(stored: HumanTask, found: Found | None) -> bool:
-    as_stored = Found(stored.version, stored.last_event_seq, found.stamp and stamp_of(stored)) if found else None
-    return as_stored == found
+def _stored_as_found(found: Mapping[str, Found]) -> int:
+    """How many of the tasks are stored as they were read: by version and last event; unlocked ones by all they say."""
+    stamped = {task_id: one.stamp for task_id, one in found.items() if one.stamp is not None}
+    written = sum(_is_still(task_id, stamp) for task_id, stamp in stamped.items())
+    if locked := [task_id for task_id in found if task_id not in stamped]:
+        stored = HumanTask.objects.filter(pk__in=locked).values_list("pk", "version", "last_event_seq")
+        written += sum(found[pk][:2] == (version, seq) for pk, version, seq in stored)
+    return written
+
+
+def _is_still(task_id: str, stamp: str) -> bool:
+    stored = prepared.instances("read", lambda: HumanTask.objects.filter(pk=prepared.TEXT), text=task_id)
+    return [stamp_of(task) for task in stored] == [stamp]
 
 
 def stamp_of(task: HumanTask) -> str:

@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core import prepared
 from core.fields import KeyField
 from tasks_app import reasons
 from tasks_app.models.catalog import Principal, TaskType, Team
@@ -46,6 +47,12 @@ class SLARevision(models.Model):
     @classmethod
     def bump(cls) -> None:
         cls.objects.update_or_create(pk=1, defaults={"token": new_token()})
+
+    @classmethod
+    def current(cls) -> str:
+        """The token; empty where no policy was ever set."""
+        found = prepared.rows("revision of the policies", lambda: cls.objects.filter(pk=1).values_list("token"))
+        return str(found[0][0]) if found else ""
 
 
 class _Revised(models.Model):

@@ -64,7 +64,7 @@ def book() -> Book:
     held = _open.get()
     if held is not None:
         return held
-    revision = SLARevision.objects.values_list("token", flat=True).filter(pk=1).first() or ""
+    revision = SLARevision.current()
     if revision != _kept.revision or not revision:
         _kept = Book(revision, _read() if revision else {})
     return _kept
