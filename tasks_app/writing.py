@@ -250,12 +250,20 @@ def _stored_as_found(found: Mapping[str, Found]) -> int:
 
 
 def _is_still(task_id: str, stamp: str) -> bool:
-    stored = prepared.instances("read", lambda: HumanTask.objects.filter(pk=prepared.TEXT), text=task_id)
-    return [stamp_of(task) for task in stored] == [stamp]
+    stored = read_stamped(task_id)
+    return stored is not None and stored.__dict__["stamp"] == stamp
+
+
+def read_stamped(task_id: str) -> HumanTask | None:
+    """The task as it stands. Its stamp is all that its row says: where that is the same later, nobody changed it."""
+    for task in prepared.instances("read", lambda: HumanTask.objects.filter(pk=prepared.TEXT), text=task_id):
+        task.__dict__["stamp"] = stamp_of(task)
+        return task
+    return None
 
 
 def stamp_of(task: HumanTask) -> str:
-    """All that a row says that was just read: where it says the same later, nobody changed it meanwhile."""
+    """Of a task that was just read."""
     return repr([task.__dict__[field.attname] for field in HumanTask._meta.concrete_fields])
 
 

@@ -35,6 +35,7 @@ FEW: Final = 20
 FEW_LOOKS: Final = 3
 """After so many looks with little in a row it takes breath: the news of a quiet moment does not wait."""
 QUIET_SECONDS: Final = 1.0
+"""So long without a look is a quiet moment."""
 FOLD_SECONDS: Final = 1.0
 """How often it looks for what is held back for a digest."""
 TURN_SECONDS: Final = 60.0

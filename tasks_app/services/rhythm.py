@@ -256,13 +256,11 @@ class _Stamp(Func):
 def _read(task_id: str) -> HumanTask | None:
     """The task as it stands, with its stamp. SQLite notes nothing: there it is all that the row says."""
     if connection.vendor != "postgresql":
-        found = prepared.instances("read", lambda: HumanTask.objects.filter(pk=prepared.TEXT), text=task_id)
-        for task in found:
-            task.__dict__["stamp"] = writing.stamp_of(task)
-    else:
-        found = prepared.instances(
-            "read with stamp", lambda: HumanTask.objects.filter(pk=prepared.TEXT).annotate(stamp=_Stamp()), text=task_id
-        )
+        task = writing.read_stamped(task_id)
+        return None if task is None else lookups.complete(task)
+    found = prepared.instances(
+        "read with stamp", lambda: HumanTask.objects.filter(pk=prepared.TEXT).annotate(stamp=_Stamp()), text=task_id
+    )
     return lookups.complete(found[0]) if found else None
 
 
