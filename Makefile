@@ -42,7 +42,7 @@ $(VENV)/installed.txt: requirements.txt | $(BIN)/python
 
 $(VENV)/installed-dev.txt: requirements-dev.txt requirements.txt | $(BIN)/python
 	@cat $^ | cmp -s - $@ || { echo "Installing the tools ..."; \
-		$(BIN)/python -m pip install -qq --disable-pip-version-check --only-binary :all: -r $<; }
+		$(BIN)/python -m pip install --no-compile -qq --disable-pip-version-check --only-binary :all: -r $<; }
 	@cat $^ > $@
 
 run: $(VENV)/installed.txt
@@ -59,7 +59,7 @@ demo: $(VENV)/installed.txt
 		exec $(BIN)/python -m examples.demo --url "$${HITL_BASE_URL-http://127.0.0.1:$${PORT-8000}}" $$tokens $(ARGS)
 
 test: $(VENV)/installed-dev.txt
-	@$(BIN)/python -m tests.run -n 2 $(ARGS)
+	@$(BIN)/python -m tests.run -n 2 --dist worksteal $(ARGS)
 
 # Every count of tests/profile.py at its full figure.
 nightly: $(VENV)/installed-dev.txt

@@ -148,9 +148,9 @@ def redis_url() -> Iterator[str]:
         _missing(error)
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """Chromium, for one test: playwright keeps an event loop running in this thread, which others would meet."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Chromium, for one module: playwright keeps an event loop running in this thread, which others would meet."""
     try:
         path = servers.chromium()
     except servers.NoServerError as error:
@@ -162,6 +162,14 @@ def browser() -> Iterator[Browser]:
         yield browser
         browser.close()
     patch.undo()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """Chromium without anything of another test: what this one opened is closed after it."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture
