@@ -117,7 +117,8 @@ class Ours:
         if not closed_before:
             run_python([*command, "--first", "1", "--count", str(fill.OPEN_TASKS)], FOLDER, self.at(url))
         first, count = fill.OPEN_TASKS + closed_before + 1, closed - closed_before
-        run_python([*command, "--first", str(first), "--count", str(count), "--closed"], FOLDER, self.at(url))
+        with fill.indexed_afterwards(url):
+            run_python([*command, "--first", str(first), "--count", str(count), "--closed"], FOLDER, self.at(url))
         fill.tidy(url)
 
     def verify(self, url: str) -> str:

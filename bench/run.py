@@ -62,7 +62,8 @@ def prepare_limit(server: Cluster, name: str, closed: int) -> str:
 
 def grow_limit(url: str, closed_before: int, closed: int) -> None:
     first = fill.OPEN_TASKS + closed_before + 1
-    fill.fill(url, fill.SQL / "fill_limit.sql", first, closed - closed_before, closed=True)
+    with fill.indexed_afterwards(url):
+        fill.fill(url, fill.SQL / "fill_limit.sql", first, closed - closed_before, closed=True)
     fill.tidy(url)
 
 

@@ -63,7 +63,8 @@ def prepare(cluster: Cluster, name: str, closed: int) -> str:
 
 def grow(url: str, closed_before: int, closed: int) -> None:
     first = fill.OPEN_TASKS + closed_before + 1
-    fill.fill(url, fill.SQL / "fill_naive.sql", first, closed - closed_before, closed=True)
+    with fill.indexed_afterwards(url):
+        fill.fill(url, fill.SQL / "fill_naive.sql", first, closed - closed_before, closed=True)
     fill.tidy(url)
 
 
